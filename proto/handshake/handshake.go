@@ -1,0 +1,57 @@
+// Package handshake holds what a host and a plugin must agree on before the
+// first call: the cookie, the contract's major versions, the names of the
+// environment variables and the limits of messages. CONTRACT.md states each
+// of them for authors who don't write Go.
+package handshake
+
+const (
+	// CookieKey and CookieValue tell a plugin binary that a host started it.
+	// They are a courtesy to a person who runs the binary by hand, not a
+	// protection.
+	CookieKey   = "INTEGRATION_CONNECTOR_PLUGIN"
+	CookieValue = "9c1f7f6e-connector-v1"
+
+	// Version is the contract's major version: the number that go-plugin
+	// negotiates. Within it the contract grows by capabilities only.
+	Version = 1
+
+	// PluginName is the name under which go-plugin dispenses the connector.
+	PluginName = "connector"
+
+	// DeathFD names the environment variable that carries the number of an
+	// inherited descriptor: the read end of a pipe that the host holds open as
+	// long as it lives. A plugin ends itself when it reads the end of file. A
+	// host that doesn't set it gets no watchdog.
+	DeathFD = "CONNECTOR_DEATH_FD"
+
+	// SocketDir names the folder, private to the plugin's process, that its
+	// socket lives in. The name is go-plugin's.
+	SocketDir = "PLUGIN_UNIX_SOCKET_DIR"
+)
+
+// Limits that both sides enforce.
+const (
+	// MaxMessageBytes bounds one gRPC message in either direction. It is
+	// gRPC's own default for received messages, which other languages keep.
+	MaxMessageBytes = 4 << 20
+
+	// MaxStatusBytes bounds a serialised google.rpc.Status. Implementations in
+	// other languages accept 8 KiB of trailing metadata, and the message
+	// travels in it twice.
+	MaxStatusBytes = 4 << 10
+
+	// MaxSettingsBytes bounds the JSON settings of one connection.
+	MaxSettingsBytes = 256 << 10
+
+	// MaxCredentialBytes bounds a credential's opaque bytes.
+	MaxCredentialBytes = 64 << 10
+
+	// MaxPendingBytes bounds the pending blob of a sign-in.
+	MaxPendingBytes = 16 << 10
+
+	// MaxCallbackBytes bounds the callback URL of a sign-in.
+	MaxCallbackBytes = 16 << 10
+
+	// MaxChecks bounds the checks that one connection test may stream.
+	MaxChecks = 256
+)
