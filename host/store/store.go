@@ -190,14 +190,16 @@ type Store interface {
 
 	// Commit writes what change makes of the record, if the record's generation
 	// is still the lease's, and ends the lease. It does so after the lease ran
-	// out, too, as long as nobody has changed the generation. Otherwise it
-	// fails with ConnectionChanged and writes nothing. After an error of any
+	// out, too, and after somebody else acquired one, which stays theirs, as
+	// long as nobody has changed the generation. Otherwise it fails with
+	// ConnectionChanged and writes nothing. An error of change is returned as
+	// it is, with nothing written and the lease kept. After an error of any
 	// other code the write may have happened or not: read before use.
-	Commit(ctx context.Context, key Key, leaseID string, change func(*Record) error) (*Record, error)
+	Commit(ctx context.Context, key Key, lease *Lease, change func(*Record) error) (*Record, error)
 
 	// Release ends the lease without a change. A lease that is no longer held
 	// is no error.
-	Release(ctx context.Context, key Key, leaseID string) error
+	Release(ctx context.Context, key Key, lease *Lease) error
 
 	// PutFlow keeps a flow until it expires.
 	PutFlow(ctx context.Context, f Flow) error
