@@ -93,6 +93,10 @@ type OpenRequest struct {
 	// Deadline is checked immediately before a token request is written. It is
 	// set whenever AllowRenew is.
 	Deadline time.Time
+	// Now is the time on the host's clock when the call began, which the
+	// credential's and the access's times are on. Deadline alone is on this
+	// machine's.
+	Now time.Time
 }
 
 // Opened is the answer to [OpenRequest].
@@ -116,6 +120,8 @@ type BeginRequest struct {
 	Settings    Settings
 	RedirectURI string
 	State       connector.Secret
+	// Now is the time on the host's clock.
+	Now time.Time
 }
 
 // Begun is a sign-in that waits for its callback.
@@ -131,6 +137,8 @@ type CompleteRequest struct {
 	Network     connector.Network
 	Pending     connector.Secret
 	CallbackURL connector.Secret
+	// Now is the time on the host's clock.
+	Now time.Time
 }
 
 // Completed is the outcome of a sign-in.

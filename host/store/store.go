@@ -64,7 +64,9 @@ type Record struct {
 	Base string `json:"base,omitempty"`
 	// Connector is the connector's ID, and CredentialFormat the format of the
 	// current credential, zero for none.
-	Connector        string `json:"connector"`
+	Connector string `json:"connector"`
+	// Plugin is the name or path by which the engine loads the connector.
+	Plugin           string `json:"plugin,omitempty"`
 	CredentialFormat uint32 `json:"credential_format,omitempty"`
 	// SettingsRevision grows by one with every change of settings or network.
 	// OpenedWith is the one that the current credential was got with.
@@ -96,6 +98,10 @@ type Record struct {
 	// Lease is who may spend the credential now, or nil. Only Acquire, Commit
 	// and Release change it; Create and Update ignore it.
 	Lease *Lease `json:"lease,omitempty"`
+	// Interrupted is the last lease that ended with neither Commit nor Release:
+	// its holder died or froze. Acquire sets it when it takes such a lease
+	// over; a Commit that changes the generation clears it.
+	Interrupted *Lease `json:"interrupted,omitempty"`
 }
 
 // Verdict is the finding that a credential is dead. It holds for one

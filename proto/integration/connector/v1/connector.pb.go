@@ -451,7 +451,10 @@ type BeginAuthorizationRequest struct {
 	// Used byte for byte, here and at the exchange.
 	RedirectUri string `protobuf:"bytes,2,opt,name=redirect_uri,json=redirectUri,proto3" json:"redirect_uri,omitempty"`
 	// Made by the host; goes into the URL unchanged.
-	State         string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// The time on the host's clock. All times in requests and answers but
+	// OpenSession's deadline are on it. Absent: this machine's.
+	Now           *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=now,proto3" json:"now,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -505,6 +508,13 @@ func (x *BeginAuthorizationRequest) GetState() string {
 		return x.State
 	}
 	return ""
+}
+
+func (x *BeginAuthorizationRequest) GetNow() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Now
+	}
+	return nil
 }
 
 type BeginAuthorizationResponse struct {
@@ -574,7 +584,9 @@ type CompleteAuthorizationRequest struct {
 	Network  *Network               `protobuf:"bytes,2,opt,name=network,proto3" json:"network,omitempty"`
 	Pending  []byte                 `protobuf:"bytes,3,opt,name=pending,proto3" json:"pending,omitempty"`
 	// The whole URL that the browser was sent to.
-	CallbackUrl   string `protobuf:"bytes,4,opt,name=callback_url,json=callbackUrl,proto3" json:"callback_url,omitempty"`
+	CallbackUrl string `protobuf:"bytes,4,opt,name=callback_url,json=callbackUrl,proto3" json:"callback_url,omitempty"`
+	// As in BeginAuthorizationRequest.
+	Now           *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=now,proto3" json:"now,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -635,6 +647,13 @@ func (x *CompleteAuthorizationRequest) GetCallbackUrl() string {
 		return x.CallbackUrl
 	}
 	return ""
+}
+
+func (x *CompleteAuthorizationRequest) GetNow() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Now
+	}
+	return nil
 }
 
 type CompleteAuthorizationResponse struct {
@@ -924,6 +943,8 @@ type OpenSessionRequest struct {
 	// The service refused the access that the credential holds: it counts as
 	// expired.
 	AccessRefused bool `protobuf:"varint,7,opt,name=access_refused,json=accessRefused,proto3" json:"access_refused,omitempty"`
+	// As in BeginAuthorizationRequest.
+	Now           *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=now,proto3" json:"now,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1005,6 +1026,13 @@ func (x *OpenSessionRequest) GetAccessRefused() bool {
 		return x.AccessRefused
 	}
 	return false
+}
+
+func (x *OpenSessionRequest) GetNow() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Now
+	}
+	return nil
 }
 
 type OpenSessionResponse struct {
@@ -1301,21 +1329,23 @@ const file_integration_connector_v1_connector_proto_rawDesc = "" +
 	"\x17ValidateSettingsRequest\x12\x1f\n" +
 	"\bsettings\x18\x01 \x01(\fB\x03\x80\x01\x01R\bsettings\"b\n" +
 	"\x18ValidateSettingsResponse\x12F\n" +
-	"\vdiagnostics\x18\x01 \x03(\v2$.integration.connector.v1.DiagnosticR\vdiagnostics\"z\n" +
+	"\vdiagnostics\x18\x01 \x03(\v2$.integration.connector.v1.DiagnosticR\vdiagnostics\"\xa8\x01\n" +
 	"\x19BeginAuthorizationRequest\x12\x1f\n" +
 	"\bsettings\x18\x01 \x01(\fB\x03\x80\x01\x01R\bsettings\x12!\n" +
 	"\fredirect_uri\x18\x02 \x01(\tR\vredirectUri\x12\x19\n" +
-	"\x05state\x18\x03 \x01(\tB\x03\x80\x01\x01R\x05state\"\xa3\x01\n" +
+	"\x05state\x18\x03 \x01(\tB\x03\x80\x01\x01R\x05state\x12,\n" +
+	"\x03now\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"\xa3\x01\n" +
 	"\x1aBeginAuthorizationResponse\x12+\n" +
 	"\x11authorization_url\x18\x01 \x01(\tR\x10authorizationUrl\x12\x1d\n" +
 	"\apending\x18\x02 \x01(\fB\x03\x80\x01\x01R\apending\x129\n" +
 	"\n" +
-	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\xc3\x01\n" +
+	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\xf1\x01\n" +
 	"\x1cCompleteAuthorizationRequest\x12\x1f\n" +
 	"\bsettings\x18\x01 \x01(\fB\x03\x80\x01\x01R\bsettings\x12;\n" +
 	"\anetwork\x18\x02 \x01(\v2!.integration.connector.v1.NetworkR\anetwork\x12\x1d\n" +
 	"\apending\x18\x03 \x01(\fB\x03\x80\x01\x01R\apending\x12&\n" +
-	"\fcallback_url\x18\x04 \x01(\tB\x03\x80\x01\x01R\vcallbackUrl\"\xa7\x01\n" +
+	"\fcallback_url\x18\x04 \x01(\tB\x03\x80\x01\x01R\vcallbackUrl\x12,\n" +
+	"\x03now\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"\xa7\x01\n" +
 	"\x1dCompleteAuthorizationResponse\x12D\n" +
 	"\n" +
 	"credential\x18\x01 \x01(\v2$.integration.connector.v1.CredentialR\n" +
@@ -1333,7 +1363,7 @@ const file_integration_connector_v1_connector_proto_rawDesc = "" +
 	"\x06access\x18\x03 \x01(\v2 .integration.connector.v1.AccessR\x06access\x12'\n" +
 	"\x0frequired_scopes\x18\x04 \x03(\tR\x0erequiredScopes\"O\n" +
 	"\x16TestConnectionResponse\x125\n" +
-	"\x05check\x18\x01 \x01(\v2\x1f.integration.connector.v1.CheckR\x05check\"\xfe\x02\n" +
+	"\x05check\x18\x01 \x01(\v2\x1f.integration.connector.v1.CheckR\x05check\"\xac\x03\n" +
 	"\x12OpenSessionRequest\x12\x1f\n" +
 	"\bsettings\x18\x01 \x01(\fB\x03\x80\x01\x01R\bsettings\x12;\n" +
 	"\anetwork\x18\x02 \x01(\v2!.integration.connector.v1.NetworkR\anetwork\x12D\n" +
@@ -1344,7 +1374,8 @@ const file_integration_connector_v1_connector_proto_rawDesc = "" +
 	"\vallow_renew\x18\x05 \x01(\bR\n" +
 	"allowRenew\x126\n" +
 	"\bdeadline\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12%\n" +
-	"\x0eaccess_refused\x18\a \x01(\bR\raccessRefused\"\x95\x01\n" +
+	"\x0eaccess_refused\x18\a \x01(\bR\raccessRefused\x12,\n" +
+	"\x03now\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"\x95\x01\n" +
 	"\x13OpenSessionResponse\x128\n" +
 	"\x06access\x18\x01 \x01(\v2 .integration.connector.v1.AccessR\x06access\x12D\n" +
 	"\n" +
@@ -1443,50 +1474,53 @@ var file_integration_connector_v1_connector_proto_depIdxs = []int32{
 	21, // 2: integration.connector.v1.DescribeResponse.checks:type_name -> integration.connector.v1.CheckDeclaration
 	2,  // 3: integration.connector.v1.DescribeResponse.renewal_replay:type_name -> integration.connector.v1.RenewalReplay
 	22, // 4: integration.connector.v1.ValidateSettingsResponse.diagnostics:type_name -> integration.connector.v1.Diagnostic
-	23, // 5: integration.connector.v1.BeginAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
-	24, // 6: integration.connector.v1.CompleteAuthorizationRequest.network:type_name -> integration.connector.v1.Network
-	25, // 7: integration.connector.v1.CompleteAuthorizationResponse.credential:type_name -> integration.connector.v1.Credential
-	22, // 8: integration.connector.v1.CompleteAuthorizationResponse.warnings:type_name -> integration.connector.v1.Diagnostic
-	24, // 9: integration.connector.v1.IdentifyRequest.network:type_name -> integration.connector.v1.Network
-	26, // 10: integration.connector.v1.IdentifyRequest.access:type_name -> integration.connector.v1.Access
-	27, // 11: integration.connector.v1.IdentifyResponse.account:type_name -> integration.connector.v1.Account
-	24, // 12: integration.connector.v1.TestConnectionRequest.network:type_name -> integration.connector.v1.Network
-	26, // 13: integration.connector.v1.TestConnectionRequest.access:type_name -> integration.connector.v1.Access
-	28, // 14: integration.connector.v1.TestConnectionResponse.check:type_name -> integration.connector.v1.Check
-	24, // 15: integration.connector.v1.OpenSessionRequest.network:type_name -> integration.connector.v1.Network
-	25, // 16: integration.connector.v1.OpenSessionRequest.credential:type_name -> integration.connector.v1.Credential
-	29, // 17: integration.connector.v1.OpenSessionRequest.minimum_validity:type_name -> google.protobuf.Duration
-	23, // 18: integration.connector.v1.OpenSessionRequest.deadline:type_name -> google.protobuf.Timestamp
-	26, // 19: integration.connector.v1.OpenSessionResponse.access:type_name -> integration.connector.v1.Access
-	25, // 20: integration.connector.v1.OpenSessionResponse.credential:type_name -> integration.connector.v1.Credential
-	24, // 21: integration.connector.v1.NarrowAccessRequest.network:type_name -> integration.connector.v1.Network
-	26, // 22: integration.connector.v1.NarrowAccessRequest.access:type_name -> integration.connector.v1.Access
-	26, // 23: integration.connector.v1.NarrowAccessResponse.access:type_name -> integration.connector.v1.Access
-	24, // 24: integration.connector.v1.RevokeAuthorizationRequest.network:type_name -> integration.connector.v1.Network
-	25, // 25: integration.connector.v1.RevokeAuthorizationRequest.credential:type_name -> integration.connector.v1.Credential
-	3,  // 26: integration.connector.v1.ConnectorService.Describe:input_type -> integration.connector.v1.DescribeRequest
-	5,  // 27: integration.connector.v1.ConnectorService.ValidateSettings:input_type -> integration.connector.v1.ValidateSettingsRequest
-	7,  // 28: integration.connector.v1.ConnectorService.BeginAuthorization:input_type -> integration.connector.v1.BeginAuthorizationRequest
-	9,  // 29: integration.connector.v1.ConnectorService.CompleteAuthorization:input_type -> integration.connector.v1.CompleteAuthorizationRequest
-	11, // 30: integration.connector.v1.ConnectorService.Identify:input_type -> integration.connector.v1.IdentifyRequest
-	13, // 31: integration.connector.v1.ConnectorService.TestConnection:input_type -> integration.connector.v1.TestConnectionRequest
-	15, // 32: integration.connector.v1.ConnectorService.OpenSession:input_type -> integration.connector.v1.OpenSessionRequest
-	17, // 33: integration.connector.v1.ConnectorService.NarrowAccess:input_type -> integration.connector.v1.NarrowAccessRequest
-	19, // 34: integration.connector.v1.ConnectorService.RevokeAuthorization:input_type -> integration.connector.v1.RevokeAuthorizationRequest
-	4,  // 35: integration.connector.v1.ConnectorService.Describe:output_type -> integration.connector.v1.DescribeResponse
-	6,  // 36: integration.connector.v1.ConnectorService.ValidateSettings:output_type -> integration.connector.v1.ValidateSettingsResponse
-	8,  // 37: integration.connector.v1.ConnectorService.BeginAuthorization:output_type -> integration.connector.v1.BeginAuthorizationResponse
-	10, // 38: integration.connector.v1.ConnectorService.CompleteAuthorization:output_type -> integration.connector.v1.CompleteAuthorizationResponse
-	12, // 39: integration.connector.v1.ConnectorService.Identify:output_type -> integration.connector.v1.IdentifyResponse
-	14, // 40: integration.connector.v1.ConnectorService.TestConnection:output_type -> integration.connector.v1.TestConnectionResponse
-	16, // 41: integration.connector.v1.ConnectorService.OpenSession:output_type -> integration.connector.v1.OpenSessionResponse
-	18, // 42: integration.connector.v1.ConnectorService.NarrowAccess:output_type -> integration.connector.v1.NarrowAccessResponse
-	20, // 43: integration.connector.v1.ConnectorService.RevokeAuthorization:output_type -> integration.connector.v1.RevokeAuthorizationResponse
-	35, // [35:44] is the sub-list for method output_type
-	26, // [26:35] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	23, // 5: integration.connector.v1.BeginAuthorizationRequest.now:type_name -> google.protobuf.Timestamp
+	23, // 6: integration.connector.v1.BeginAuthorizationResponse.expires_at:type_name -> google.protobuf.Timestamp
+	24, // 7: integration.connector.v1.CompleteAuthorizationRequest.network:type_name -> integration.connector.v1.Network
+	23, // 8: integration.connector.v1.CompleteAuthorizationRequest.now:type_name -> google.protobuf.Timestamp
+	25, // 9: integration.connector.v1.CompleteAuthorizationResponse.credential:type_name -> integration.connector.v1.Credential
+	22, // 10: integration.connector.v1.CompleteAuthorizationResponse.warnings:type_name -> integration.connector.v1.Diagnostic
+	24, // 11: integration.connector.v1.IdentifyRequest.network:type_name -> integration.connector.v1.Network
+	26, // 12: integration.connector.v1.IdentifyRequest.access:type_name -> integration.connector.v1.Access
+	27, // 13: integration.connector.v1.IdentifyResponse.account:type_name -> integration.connector.v1.Account
+	24, // 14: integration.connector.v1.TestConnectionRequest.network:type_name -> integration.connector.v1.Network
+	26, // 15: integration.connector.v1.TestConnectionRequest.access:type_name -> integration.connector.v1.Access
+	28, // 16: integration.connector.v1.TestConnectionResponse.check:type_name -> integration.connector.v1.Check
+	24, // 17: integration.connector.v1.OpenSessionRequest.network:type_name -> integration.connector.v1.Network
+	25, // 18: integration.connector.v1.OpenSessionRequest.credential:type_name -> integration.connector.v1.Credential
+	29, // 19: integration.connector.v1.OpenSessionRequest.minimum_validity:type_name -> google.protobuf.Duration
+	23, // 20: integration.connector.v1.OpenSessionRequest.deadline:type_name -> google.protobuf.Timestamp
+	23, // 21: integration.connector.v1.OpenSessionRequest.now:type_name -> google.protobuf.Timestamp
+	26, // 22: integration.connector.v1.OpenSessionResponse.access:type_name -> integration.connector.v1.Access
+	25, // 23: integration.connector.v1.OpenSessionResponse.credential:type_name -> integration.connector.v1.Credential
+	24, // 24: integration.connector.v1.NarrowAccessRequest.network:type_name -> integration.connector.v1.Network
+	26, // 25: integration.connector.v1.NarrowAccessRequest.access:type_name -> integration.connector.v1.Access
+	26, // 26: integration.connector.v1.NarrowAccessResponse.access:type_name -> integration.connector.v1.Access
+	24, // 27: integration.connector.v1.RevokeAuthorizationRequest.network:type_name -> integration.connector.v1.Network
+	25, // 28: integration.connector.v1.RevokeAuthorizationRequest.credential:type_name -> integration.connector.v1.Credential
+	3,  // 29: integration.connector.v1.ConnectorService.Describe:input_type -> integration.connector.v1.DescribeRequest
+	5,  // 30: integration.connector.v1.ConnectorService.ValidateSettings:input_type -> integration.connector.v1.ValidateSettingsRequest
+	7,  // 31: integration.connector.v1.ConnectorService.BeginAuthorization:input_type -> integration.connector.v1.BeginAuthorizationRequest
+	9,  // 32: integration.connector.v1.ConnectorService.CompleteAuthorization:input_type -> integration.connector.v1.CompleteAuthorizationRequest
+	11, // 33: integration.connector.v1.ConnectorService.Identify:input_type -> integration.connector.v1.IdentifyRequest
+	13, // 34: integration.connector.v1.ConnectorService.TestConnection:input_type -> integration.connector.v1.TestConnectionRequest
+	15, // 35: integration.connector.v1.ConnectorService.OpenSession:input_type -> integration.connector.v1.OpenSessionRequest
+	17, // 36: integration.connector.v1.ConnectorService.NarrowAccess:input_type -> integration.connector.v1.NarrowAccessRequest
+	19, // 37: integration.connector.v1.ConnectorService.RevokeAuthorization:input_type -> integration.connector.v1.RevokeAuthorizationRequest
+	4,  // 38: integration.connector.v1.ConnectorService.Describe:output_type -> integration.connector.v1.DescribeResponse
+	6,  // 39: integration.connector.v1.ConnectorService.ValidateSettings:output_type -> integration.connector.v1.ValidateSettingsResponse
+	8,  // 40: integration.connector.v1.ConnectorService.BeginAuthorization:output_type -> integration.connector.v1.BeginAuthorizationResponse
+	10, // 41: integration.connector.v1.ConnectorService.CompleteAuthorization:output_type -> integration.connector.v1.CompleteAuthorizationResponse
+	12, // 42: integration.connector.v1.ConnectorService.Identify:output_type -> integration.connector.v1.IdentifyResponse
+	14, // 43: integration.connector.v1.ConnectorService.TestConnection:output_type -> integration.connector.v1.TestConnectionResponse
+	16, // 44: integration.connector.v1.ConnectorService.OpenSession:output_type -> integration.connector.v1.OpenSessionResponse
+	18, // 45: integration.connector.v1.ConnectorService.NarrowAccess:output_type -> integration.connector.v1.NarrowAccessResponse
+	20, // 46: integration.connector.v1.ConnectorService.RevokeAuthorization:output_type -> integration.connector.v1.RevokeAuthorizationResponse
+	38, // [38:47] is the sub-list for method output_type
+	29, // [29:38] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_integration_connector_v1_connector_proto_init() }
