@@ -1,0 +1,91 @@
+# Every command that a person or a CI needs. `make help` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+BIN       := bin
+TOOLS     := $(BIN)/tools
+BINARIES  := box-connection boxsim connectorctl
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+# The modules that tests of other people's servers and clients live in.
+NESTED    := $(patsubst %/go.mod,%,$(wildcard conformance/interop/*/go.mod))
+
+.PHONY: help
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+.PHONY: build
+build: ## Build the binaries into bin/.
+	@mkdir -p $(BIN)
+	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./plugin/cmd/... ./host/cmd/...
+
+.PHONY: demo
+demo: build ## Run the main job on the built-in Box emulator.
+	$(BIN)/connectorctl demo
+
+.PHONY: test
+test: ## Run everything that CI runs.
+	.ci/stages generate-check lint unit nested npm openapi-shapes
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint $(TOOLS)/buf ## Check style, contract rules and builds for other systems.
+	cd proto && ../$(TOOLS)/buf lint
+	$(TOOLS)/golangci-lint run ./...
+	for m in $(NESTED); do (cd $$m && go vet ./...); done
+	GOOS=darwin go build ./...
+	GOOS=windows go build ./...
+
+.PHONY: generate
+generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go ## Generate Go from the contract.
+	cd proto && PATH="$(CURDIR)/$(TOOLS):$$PATH" buf generate && buf=$(CURDIR)/$(TOOLS)/buf && $$buf format -w
+
+.PHONY: generate-check
+generate-check: generate ## Fail if generated code isn't what the contract gives.
+	git diff --exit-code -- proto
+
+.PHONY: unit
+unit: ## Run the Go tests with the race detector, in random order.
+	go test -race -shuffle=on ./...
+
+.PHONY: nested
+nested: build ## Run the tests against servers that others wrote.
+	for m in $(NESTED); do (cd $$m && go test -race -shuffle=on ./...); done
+
+.PHONY: npm
+npm: build ## Run the tests with clients from npm.
+	for d in $(patsubst %/package.json,%,$(wildcard conformance/interop/*/package.json)); do \
+	  (cd $$d && npm ci --no-audit --no-fund --loglevel=error && npm test); done
+
+.PHONY: openapi-shapes
+openapi-shapes: ## Check the emulator's answers against the shapes kept in the project.
+	go test -count=1 -run 'Shape' ./plugin/box/boxsim/...
+
+.PHONY: openapi
+openapi: build ## Check the emulator against Box's OpenAPI file: make openapi OPENAPI=FILE.
+	@test -n "$(OPENAPI)" || { echo 'usage: make openapi OPENAPI=FILE' >&2; exit 2; }
+	@test -f "$(OPENAPI)" || { echo 'no such file: $(OPENAPI)' >&2; exit 1; }
+	cd conformance/interop/openapi && go run . -spec "$(abspath $(OPENAPI))" -boxsim "$(CURDIR)/$(BIN)/boxsim"
+
+.PHONY: bench
+bench: build ## Measure against baselines of the same run.
+	go test -run '^$$' -bench . -benchtime 1x ./...
+
+.PHONY: soak
+soak: build ## Start and kill the connector 1,000 times.
+	CONNECTOR_SOAK=1000 go test -count=1 -timeout 60m -run Soak -v ./host/...
+
+.PHONY: clean
+clean: ## Remove what was built.
+	rm -rf $(BIN) .artifacts
+
+# The tools are pinned by .ci/tools/go.mod, and protoc-gen-go by the module's
+# own version of protobuf.
+$(TOOLS)/buf $(TOOLS)/golangci-lint &: .ci/tools/go.mod .ci/tools/go.sum
+	@mkdir -p $(TOOLS)
+	cd .ci/tools && go build -o ../../$(TOOLS)/ tool
+	@touch $(TOOLS)/buf $(TOOLS)/golangci-lint
+
+$(TOOLS)/protoc-gen-go: go.mod
+	@mkdir -p $(TOOLS)
+	go build -o $(TOOLS)/ google.golang.org/protobuf/cmd/protoc-gen-go
