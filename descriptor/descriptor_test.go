@@ -44,12 +44,7 @@ type object = map[string]any
 // edited returns the sample's documents after a change.
 func edited(t testing.TB, change func(schema, layout object)) (schema, layout []byte) {
 	t.Helper()
-	var s, l object
-	for name, target := range map[string]*object{"sample.schema.json": &s, "sample.layout.json": &l} {
-		if err := json.Unmarshal(readFile(t, name), target); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s, l := readJSON(t, "sample.schema.json"), readJSON(t, "sample.layout.json")
 	change(s, l)
 	schema, err := json.Marshal(s)
 	if err != nil {
@@ -265,4 +260,61 @@ func TestTitle(t *testing.T) {
 	if d := parseFiles(t, "box"); d.Title() != "Box" || d.Description() == "" {
 		t.Errorf("got %q, %q", d.Title(), d.Description())
 	}
+}
+
+// adding returns a change that adds a text field at the end of the form, with
+// more keywords, required or not.
+func adding(name string, keywords object, required string) func(schema, layout object) {
+	return func(schema, layout object) {
+		p := object{"type": "string", "title": "Added"}
+		for keyword, value := range keywords {
+			p[keyword] = value
+		}
+		schema["properties"].(object)[name] = p
+		if required != "" {
+			schema["required"] = append(schema["required"].([]any), name)
+		}
+		tab := at(layout, "elements", 1).(object)
+		tab["elements"] = append(tab["elements"].([]any), object{"type": "Control", "scope": "#/properties/" + name})
+	}
+}
+
+// parseEdited parses the sample after a change, nil for none.
+func parseEdited(t testing.TB, change func(schema, layout object)) *descriptor.Descriptor {
+	t.Helper()
+	if change == nil {
+		change = func(object, object) {}
+	}
+	schema, layout := edited(t, change)
+	d, err := descriptor.Parse(schema, layout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func parseValues(t testing.TB, schema, layout object) *descriptor.Descriptor {
+	t.Helper()
+	s, err := json.Marshal(schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := json.Marshal(layout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := descriptor.Parse(s, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func readJSON(t testing.TB, name string) object {
+	t.Helper()
+	var value object
+	if err := json.Unmarshal(readFile(t, name), &value); err != nil {
+		t.Fatal(err)
+	}
+	return value
 }

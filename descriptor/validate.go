@@ -160,7 +160,7 @@ func problem(f *Field, keyword string, own *jsonschema.Schema, value any) *conne
 		if f.Format == formatURI {
 			return suggestExample(say("can't be used: %s", urlProblem(value, f.Destination)), f)
 		}
-		return suggestExample(say("isn't a valid %s", f.Format), f)
+		return suggestExample(say("doesn't have the format %q", f.Format), f)
 	}
 	return say("breaks the rule %q of its schema", keyword)
 }
