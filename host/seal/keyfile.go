@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-	"github.com/google/renameio/v2"
 
 	"github.com/boxconnection/connector/proto/connector"
 )
@@ -114,10 +113,32 @@ func change(ctx context.Context, path string, makeKeyset func() ([]byte, error))
 	if err != nil || content == nil {
 		return err
 	}
-	if err := renameio.WriteFile(path, content, 0o600, renameio.WithTempDir(folder), renameio.WithStaticPermissions(0o600)); err != nil {
+	if err := replace(path, content); err != nil {
 		return unwritable(path, err)
 	}
 	return syncFolder(folder)
+}
+
+// replace writes a file whole or not at all, with mode 0600 whatever the umask.
+func replace(path string, content []byte) error {
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(content)
+	if err == nil && runtime.GOOS != "windows" {
+		err = temp.Chmod(0o600)
+	}
+	if err == nil {
+		err = temp.Sync()
+	}
+	if err = errors.Join(err, temp.Close()); err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp.Name()))
+	}
+	return nil
 }
 
 func readKeyFile(path string) (*keys, error) {

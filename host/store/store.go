@@ -43,7 +43,7 @@ type State string
 
 // The states.
 const (
-	StateDraft     State = "draft"     // not saved yet; ends at ExpiresAt
+	StateDraft     State = "draft"     // not saved yet; not found any more from ExpiresAt on
 	StateSaved     State = "saved"     // a connection
 	StateTombstone State = "tombstone" // deleted; its ID stays taken
 )
@@ -164,7 +164,9 @@ type Flow struct {
 // fail with a *connector.Diagnostic of one of these codes: ConnectionNotFound,
 // ConnectionExists, ConnectionChanged (the compare-and-swap lost),
 // StoreUnwritable, StoreDamaged, StoreBusy, StoreVersionNewer,
-// StoreUnavailable, StoreUnsuitable.
+// StoreUnavailable, StoreUnsuitable, or UsageWrong for a call that can't be
+// meant, such as an empty part of a key. Where the context ended, the
+// diagnostic unwraps to its error.
 type Store interface {
 	// Now is the store's clock. All times in the store are on it.
 	Now(ctx context.Context) (time.Time, error)
@@ -186,7 +188,8 @@ type Store interface {
 	Update(ctx context.Context, r *Record) error
 
 	// Delete removes a draft for good. Connections become tombstones by Update
-	// instead, since their IDs stay taken.
+	// instead, since their IDs stay taken; asked to delete one, it fails with
+	// UsageWrong.
 	Delete(ctx context.Context, key Key, revision uint64) error
 
 	// Acquire takes the lease, unless somebody holds it, and returns the record
@@ -200,7 +203,8 @@ type Store interface {
 	// long as nobody has changed the generation. Otherwise it fails with
 	// ConnectionChanged and writes nothing. An error of change is returned as
 	// it is, with nothing written and the lease kept. After an error of any
-	// other code the write may have happened or not: read before use.
+	// other code the write may have happened or not: read before use. change
+	// must be quick and must not call the store.
 	Commit(ctx context.Context, key Key, lease *Lease, change func(*Record) error) (*Record, error)
 
 	// Release ends the lease without a change. A lease that is no longer held
