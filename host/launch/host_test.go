@@ -1,0 +1,5 @@
+package launch_test
+
+const hostArgument = "-as-host"
+
+func runHost([]string) {}
