@@ -43,6 +43,12 @@ func (s *Server) authorize(c *call) answer {
 		challenge: q.Get("code_challenge"), challengeMethod: q.Get("code_challenge_method"),
 		expiresAt: s.clock.now().Add(ticketLifetime),
 	}
+	if pending.challenge != "" {
+		if pending.challengeMethod == "" {
+			pending.challengeMethod = "plain" // as RFC 7636 says
+		}
+		c.entry.PKCE = clip(pending.challengeMethod)
+	}
 	switch {
 	case pending.redirectURI == "" && len(s.redirectURIs) == 1:
 		pending.redirectURI = s.redirectURIs[0]

@@ -10,6 +10,7 @@ const (
 	SurfaceAuthorize Surface = "authorize" // the consent page
 	SurfaceToken     Surface = "token"     // the token and revocation endpoints
 	SurfaceAPI       Surface = "api"
+	SurfaceWeb       Surface = "web"   // a front server of Box, at any endpoint
 	SurfaceProxy     Surface = "proxy" // something between the client and Box
 )
 
@@ -178,10 +179,10 @@ func webRows() []Row {
 		return "<!DOCTYPE html><html><head><title>" + title + "</title></head><body><h1>" + title + "</h1></body></html>\n"
 	}
 	return []Row{
-		{Name: "web_internal_error", Surface: SurfaceToken, Status: http.StatusInternalServerError, Body: html("500 Internal Server Error"), Grade: Inferred, Reason: "a front server's page in place of JSON"},
-		{Name: "web_bad_gateway", Surface: SurfaceToken, Status: http.StatusBadGateway, Body: html("502 Bad Gateway"), Grade: Inferred, Reason: "a front server's page in place of JSON"},
-		{Name: "web_unavailable", Surface: SurfaceToken, Status: http.StatusServiceUnavailable, Body: html("503 Service Temporarily Unavailable"), Headers: map[string]string{"retry-after": "5"}, Grade: Inferred, Reason: "a front server's page in place of JSON"},
-		{Name: "web_gateway_timeout", Surface: SurfaceToken, Status: http.StatusGatewayTimeout, Body: html("504 Gateway Time-out"), Grade: Inferred, Reason: "a front server's page in place of JSON"},
+		{Name: "web_internal_error", Surface: SurfaceWeb, Status: http.StatusInternalServerError, Body: html("500 Internal Server Error"), Grade: Inferred, Reason: "a front server's page in place of JSON"},
+		{Name: "web_bad_gateway", Surface: SurfaceWeb, Status: http.StatusBadGateway, Body: html("502 Bad Gateway"), Grade: Inferred, Reason: "a front server's page in place of JSON"},
+		{Name: "web_unavailable", Surface: SurfaceWeb, Status: http.StatusServiceUnavailable, Body: html("503 Service Temporarily Unavailable"), Headers: map[string]string{"retry-after": "5"}, Grade: Inferred, Reason: "a front server's page in place of JSON"},
+		{Name: "web_gateway_timeout", Surface: SurfaceWeb, Status: http.StatusGatewayTimeout, Body: html("504 Gateway Time-out"), Grade: Inferred, Reason: "a front server's page in place of JSON"},
 		{Name: "authorize_address_forbidden", Surface: SurfaceAuthorize, Status: http.StatusForbidden, Body: html("403 Forbidden"), Grade: Field, Reason: "reported in 2023 for a state or redirect URI with an IP address"},
 		{Name: "authorize_disabled_by_admin", Surface: SurfaceAuthorize, Status: http.StatusForbidden, Body: html("Disabled by Administrator"), Grade: Doc, Reason: "the page is documented, its status not"},
 		{Name: "proxy_unauthorized", Surface: SurfaceProxy, Status: http.StatusUnauthorized, Body: html("Access Denied"), Headers: map[string]string{"www-authenticate": `NTLM, BASIC realm="proxy"`}, Grade: Field, Reason: "a corporate proxy that asks for its own credentials"},

@@ -62,7 +62,7 @@ func (s *Server) narrow(c *call, now time.Time) answer {
 			return oauthRefusal(http.StatusBadRequest, "invalid_resource", "The target resource is invalid.")
 		}
 	}
-	if len(subject.grant.narrowed) >= maxNarrowed {
+	if s.sweepNarrowed(subject.grant, now); len(subject.grant.narrowed) >= maxNarrowed {
 		return rowByName("token_rate_limited").answer()
 	}
 	if subject.pair != nil {
@@ -88,6 +88,20 @@ func (s *Server) narrow(c *call, now time.Time) answer {
 		body.RestrictedTo = append(body.RestrictedTo, r)
 	}
 	return jsonAnswer(http.StatusOK, body)
+}
+
+// sweepNarrowed forgets narrowed tokens that no longer work, once there are
+// many.
+func (s *Server) sweepNarrowed(g *grant, now time.Time) {
+	if len(g.narrowed) < maxNarrowed/2 {
+		return
+	}
+	for t := range g.narrowed {
+		if !t.works(now) {
+			delete(g.narrowed, t)
+			delete(s.accessTokens, t.value)
+		}
+	}
 }
 
 // holds says whether a token with these scopes may give the wanted one.

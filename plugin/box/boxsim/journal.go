@@ -39,6 +39,10 @@ type Request struct {
 	// refresh_token, code, token, subject_token), or issued_access_token and
 	// issued_refresh_token, to a fingerprint.
 	Tokens map[string]string `json:"tokens,omitempty"`
+	// PKCE is the challenge method of an authorization request that has a
+	// challenge, and for the exchange of its code "match", "mismatch" or
+	// "missing", whether the emulator enforces it or not.
+	PKCE string `json:"pkce,omitempty"`
 	// User is the login that the presented token belongs to, if any.
 	User  string `json:"user,omitempty"`
 	Stage Stage  `json:"stage"`

@@ -42,6 +42,7 @@ func (s *Server) renew(value string, now time.Time) (*pair, *answer) {
 	case DistinctChildren:
 		if len(p.children) >= maxChildren {
 			p.children[0].kill(refreshConsumed)
+			delete(p.grant.alive, p.children[0])
 			p.children = p.children[1:]
 		}
 		return s.newPair(p.grant, p, now), nil

@@ -108,7 +108,8 @@ func (s *Server) exchangeCode(c *call, now time.Time) answer {
 	if !now.Before(cd.expiresAt) {
 		return oauthRefusal(http.StatusBadRequest, "invalid_grant", "The authorization code has expired")
 	}
-	if s.knobs.EnforcePKCE && !verifies(cd, c.form.Get("code_verifier")) {
+	c.entry.PKCE = pkce(cd, c.form.Get("code_verifier"))
+	if s.knobs.EnforcePKCE && c.entry.PKCE != "" && c.entry.PKCE != pkceMatch {
 		return oauthRefusal(http.StatusBadRequest, "invalid_grant", descInvalidCode)
 	}
 	if cd.user.Deactivated {
@@ -123,17 +124,30 @@ func (s *Server) exchangeCode(c *call, now time.Time) answer {
 	return s.pairAnswer(c, s.newPair(g, nil, now), now)
 }
 
-// verifies checks a code verifier against the challenge, if there was one.
-func verifies(cd *code, verifier string) bool {
-	if cd.challenge == "" {
-		return true
+// What became of a code verifier, for the journal.
+const (
+	pkceMatch    = "match"
+	pkceMismatch = "mismatch"
+	pkceMissing  = "missing"
+)
+
+// pkce compares a code verifier with the challenge; empty if there was none.
+func pkce(cd *code, verifier string) string {
+	switch {
+	case cd.challenge == "":
+		return ""
+	case verifier == "":
+		return pkceMissing
 	}
 	got := verifier
 	if cd.challengeMethod == "S256" {
 		sum := sha256.Sum256([]byte(verifier))
 		got = base64.RawURLEncoding.EncodeToString(sum[:])
 	}
-	return subtle.ConstantTimeCompare([]byte(got), []byte(cd.challenge)) == 1
+	if subtle.ConstantTimeCompare([]byte(got), []byte(cd.challenge)) == 1 {
+		return pkceMatch
+	}
+	return pkceMismatch
 }
 
 func (s *Server) refresh(c *call, now time.Time) answer {

@@ -146,12 +146,11 @@ func serve(ctx context.Context, s settings, stdin io.Reader, stdout, stderr io.W
 		return err
 	}
 	if s.exitWithStdin {
-		// The read ends with the process at the latest.
+		// The read ends with the process at the latest. How it ends doesn't
+		// matter.
 		go func() {
 			defer stop()
-			if _, err := io.Copy(io.Discard, stdin); err != nil {
-				slog.New(slog.DiscardHandler).Debug("standard input", "error", err)
-			}
+			_, _ = io.Copy(io.Discard, stdin)
 		}()
 	}
 	if err := announce(stdout, in.Info(), s.json); err != nil {
