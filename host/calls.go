@@ -41,7 +41,7 @@ func (c calls) describe(ctx context.Context) (connector.Description, error) {
 	if err != nil {
 		return connector.Description{}, protoconv.ErrorFromStatus(err)
 	}
-	return protoconv.DescriptionFromProto(resp)
+	return *protoconv.DescriptionFromProto(resp), nil
 }
 
 func (c calls) validate(ctx context.Context, settings []byte) (connector.Diagnostics, error) {

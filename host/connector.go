@@ -4,28 +4,39 @@ import (
 	"context"
 	"encoding/json"
 
+	"google.golang.org/grpc"
+
 	"github.com/boxconnection/connector/descriptor"
 	"github.com/boxconnection/connector/host/audit"
 	"github.com/boxconnection/connector/host/launch"
 	"github.com/boxconnection/connector/proto/connector"
 )
 
+// Plugin is a connector's process, as package launch runs it or an engine's
+// own launcher does. Calls on it start the process if it isn't running.
+type Plugin interface {
+	grpc.ClientConnInterface
+	// Name is what the plugin is called in messages.
+	Name() string
+	// Digest is the digest of the binary, for the audit.
+	Digest() launch.Digest
+}
+
 // Connector is a connector binary that the host has loaded and whose
 // description keeps the contract.
 type Connector struct {
-	host        *Host
-	plugin      *launch.Plugin
+	plugin      Plugin
 	calls       calls
 	description connector.Description
 	descriptor  *descriptor.Descriptor
 }
 
-// Load makes a connector of a plugin that package launch has loaded: it asks
-// for its description and checks it. A connector of the same ID that was
+// Load makes a connector of a plugin: it asks for its description and checks
+// it. A connector of the same ID that was
 // loaded before is replaced for calls that begin from now on; this is how a
 // connector is upgraded under live connections.
-func (h *Host) Load(ctx context.Context, p *launch.Plugin) (*Connector, error) {
-	c := &Connector{host: h, plugin: p, calls: newCalls(p)}
+func (h *Host) Load(ctx context.Context, p Plugin) (*Connector, error) {
+	c := &Connector{plugin: p, calls: newCalls(p)}
 	err := c.check(ctx)
 	h.record(ctx, audit.Event{Action: audit.ActionLoad, Subject: c.description.ID + " " + p.Digest().String()}, err)
 	if err != nil {

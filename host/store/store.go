@@ -100,7 +100,8 @@ type Record struct {
 	Lease *Lease `json:"lease,omitempty"`
 	// Interrupted is the last lease that ended with neither Commit nor Release:
 	// its holder died or froze. Acquire sets it when it takes such a lease
-	// over; a Commit that changes the generation clears it.
+	// over, and a Commit may, for a holder that doesn't know what came of its
+	// intent. A Commit that changes the generation clears it.
 	Interrupted *Lease `json:"interrupted,omitempty"`
 }
 

@@ -85,7 +85,7 @@ func (s *Store) Commit(ctx context.Context, key store.Key, lease *store.Lease, c
 	next.Key, next.CreatedAt = stored.Key, stored.CreatedAt
 	next.Revision = stored.Revision + 1
 	next.UpdatedAt = s.clock.now()
-	next.Lease, next.Interrupted = stored.Lease, stored.Interrupted
+	next.Lease = stored.Lease
 	if next.Lease != nil && next.Lease.ID == lease.ID {
 		next.Lease = nil
 	}

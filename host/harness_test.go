@@ -1,0 +1,282 @@
+package host_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/boxconnection/connector/host"
+	"github.com/boxconnection/connector/host/audit"
+	"github.com/boxconnection/connector/host/seal"
+	"github.com/boxconnection/connector/host/store"
+	"github.com/boxconnection/connector/host/store/filestore"
+	"github.com/boxconnection/connector/proto/connector"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const redirectURI = "http://localhost:8085/account/local/oauth2/callback"
+
+// events is an audit sink in memory.
+type events struct {
+	mu   sync.Mutex
+	list []audit.Event
+	fail error
+}
+
+func (e *events) Record(_ context.Context, ev audit.Event) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fail != nil {
+		return e.fail
+	}
+	e.list = append(e.list, ev)
+	return nil
+}
+
+func (e *events) outcomes(a audit.Action) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []string
+	for _, ev := range e.list {
+		if ev.Action == a {
+			out = append(out, ev.Outcome)
+		}
+	}
+	return out
+}
+
+// place is a store on disk with its key, that several hosts can open.
+type place struct {
+	folder string
+	keys   *seal.Keyring
+	audit  *events
+}
+
+func newPlace(t testing.TB) *place {
+	t.Helper()
+	set, err := seal.NewKeyset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := seal.Parse(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &place{folder: t.TempDir(), keys: keys, audit: &events{}}
+}
+
+// clocked is a store whose clock and whose failures a test controls.
+type clocked struct {
+	store.Store
+	offset atomic.Int64 // added to the real clock
+	mu     sync.Mutex
+	// failing is the error of the next calls that write, by method.
+	failing map[string][]error
+}
+
+func (c *clocked) Now(ctx context.Context) (time.Time, error) {
+	now, err := c.Store.Now(ctx)
+	return now.Add(time.Duration(c.offset.Load())), err
+}
+
+func (c *clocked) advance(d time.Duration) { c.offset.Add(int64(d)) }
+
+func (c *clocked) fails(method string, errs ...error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failing == nil {
+		c.failing = map[string][]error{}
+	}
+	c.failing[method] = append(c.failing[method], errs...)
+}
+
+func (c *clocked) heal() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failing = nil
+}
+
+func (c *clocked) failure(method string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := c.failing[method]
+	if len(list) == 0 {
+		return nil
+	}
+	c.failing[method] = list[1:]
+	return list[0]
+}
+
+func (c *clocked) Acquire(ctx context.Context, k store.Key, w store.LeaseRequest) (*store.Record, *store.Lease, error) {
+	if err := c.failure("Acquire"); err != nil {
+		return nil, nil, err
+	}
+	r, held, err := c.Store.Acquire(ctx, k, w)
+	if r != nil && r.Lease != nil { // the lease's times are on the store's clock
+		r.Lease.Until = r.Lease.Until.Add(time.Duration(c.offset.Load()))
+	}
+	return r, held, err
+}
+
+func (c *clocked) Commit(ctx context.Context, k store.Key, l *store.Lease, change func(*store.Record) error) (*store.Record, error) {
+	if err := c.failure("Commit"); err != nil {
+		return nil, err
+	}
+	return c.Store.Commit(ctx, k, l, change)
+}
+
+func (c *clocked) Update(ctx context.Context, r *store.Record) error {
+	if err := c.failure("Update"); err != nil {
+		return err
+	}
+	return c.Store.Update(ctx, r)
+}
+
+// rig is a host with the fake connector on a place.
+type rig struct {
+	*host.Host
+	t      testing.TB
+	place  *place
+	store  *clocked
+	svc    *service
+	plugin conn
+	box    *host.Connector
+	tenant *host.Tenant
+}
+
+func newRig(t testing.TB, p *place, svc *service, opts ...host.Option) *rig {
+	t.Helper()
+	fs, err := filestore.Open(t.Context(), p.folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := &clocked{Store: fs}
+	h, err := host.Open(st, p.keys, p.audit, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{Host: h, t: t, place: p, store: st, svc: svc, plugin: svc.serve(t)}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := h.Close(ctx); err != nil {
+			t.Error(err)
+		}
+		if err := fs.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if r.box, err = h.Load(t.Context(), r.plugin); err != nil {
+		t.Fatal(err)
+	}
+	r.tenant = h.Tenant("local", "", "tester")
+	return r
+}
+
+// settings of the fake connector.
+func settings(secret string) []byte {
+	data, _ := json.Marshal(map[string]any{"client_id": "id", "client_secret": secret})
+	return data
+}
+
+// create saves a connection that isn't signed in to.
+func (r *rig) create(name string) *host.Connection {
+	r.t.Helper()
+	c, err := r.tenant.Draft(r.t.Context(), r.box, settings("s3cret"), host.DraftOptions{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := c.Save(r.t.Context(), name); err != nil {
+		r.t.Fatal(err)
+	}
+	return c
+}
+
+// signIn signs in to a connection as the service's account of the moment.
+func (r *rig) signIn(c *host.Connection) error {
+	r.t.Helper()
+	s, err := c.BeginSignIn(r.t.Context(), redirectURI)
+	if err != nil {
+		return err
+	}
+	_, err = r.CompleteSignIn(r.t.Context(), callback(r.t, s), s.Binding)
+	return err
+}
+
+// ready makes a connection that is signed in to.
+func (r *rig) ready(name string) *host.Connection {
+	r.t.Helper()
+	c := r.create(name)
+	if err := r.signIn(c); err != nil {
+		r.t.Fatal(err)
+	}
+	return c
+}
+
+// open returns another handle on a saved connection.
+func (r *rig) open(name string) *host.Connection {
+	r.t.Helper()
+	c, err := r.tenant.Connection(r.t.Context(), name)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return c
+}
+
+// callback is where the service would send the browser.
+func callback(t testing.TB, s *host.SignIn) string {
+	t.Helper()
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.RedirectURI + "?" + url.Values{"state": {u.Query().Get("state")}, "code": {"code"}}.Encode()
+}
+
+// access asks for access and returns its token.
+func access(t testing.TB, c *host.Connection, req connector.AccessRequest) (string, error) {
+	t.Helper()
+	a, err := c.Access(t.Context(), req)
+	if err != nil {
+		return "", err
+	}
+	return a.Token.Reveal(), nil
+}
+
+// wantAccess asks for access and wants this token.
+func wantAccess(t testing.TB, c *host.Connection, want string) {
+	t.Helper()
+	if got, err := access(t, c, connector.AccessRequest{}); err != nil || got != want {
+		t.Fatalf("access: %q, %v; want %q", got, err, want)
+	}
+}
+
+// wantCode wants an error of this code.
+func wantCode(t testing.TB, err error, code connector.Code) *connector.Diagnostic {
+	t.Helper()
+	if !errors.Is(err, code) {
+		t.Fatalf("got %v, want %s", err, code)
+	}
+	return connector.Diagnose(err, connector.OriginHost)
+}
+
+func (r *rig) info(c *host.Connection) host.Info {
+	r.t.Helper()
+	i, err := c.Info(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return i
+}
+
+func retryable(code connector.Code) *connector.Diagnostic {
+	return connector.Errorf(code, connector.OriginService, "For the time being.").With(connector.Retry)
+}
