@@ -2,6 +2,7 @@ package descriptor
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -184,7 +185,7 @@ func (fs *findings) structure(document string, meta *jsonschema.Schema, value an
 	if err == nil {
 		return
 	}
-	broken, ok := err.(*jsonschema.ValidationError)
+	broken, ok := errors.AsType[*jsonschema.ValidationError](err)
 	if !ok {
 		fs.add("internal", document, "", "It can't be held against the meta-schema.")
 		return

@@ -3,6 +3,7 @@ package descriptor
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
@@ -69,7 +70,8 @@ func wording(rule string, document any, e *jsonschema.ValidationError) string {
 		text = fmt.Sprintf("%q isn't allowed here. %s", clean(last), text)
 	}
 	// A reference is named by where it leads, so that its author finds it.
-	if target, ok := lookup(document, tokens).(string); ok && strings.HasSuffix(last, "ef") && strings.HasPrefix(last, "$") {
+	target, ok := lookup(document, tokens).(string)
+	if ok && slices.Contains([]string{"$ref", "$dynamicRef", "$recursiveRef"}, last) {
 		text = fmt.Sprintf("%s It refers to %q.", text, clean(target))
 	}
 	return text

@@ -87,7 +87,7 @@ func required(f *Field) *connector.Diagnostic {
 
 // invalid returns the problems of a value that was given.
 func (d *Descriptor) invalid(f *Field, value any) connector.Diagnostics {
-	number, ok := plain(value)
+	plainValue, ok := plain(value)
 	if !ok {
 		return connector.Diagnostics{problem(f, "type", d.schema.Properties[f.Name], nil)}
 	}
@@ -95,14 +95,14 @@ func (d *Descriptor) invalid(f *Field, value any) connector.Diagnostics {
 	if text, ok := value.(string); ok && len(text) > MaxValue {
 		return connector.Diagnostics{problem(f, keywordSize, own, nil)}
 	}
-	var broken *jsonschema.ValidationError
-	if !errors.As(own.Validate(number), &broken) {
+	broken, ok := errors.AsType[*jsonschema.ValidationError](own.Validate(plainValue))
+	if !ok {
 		return nil
 	}
 	var found connector.Diagnostics
 	for _, cause := range broken.Causes {
 		keyword, _, _ := strings.Cut(strings.TrimPrefix(cause.KeywordLocation, "/"), "/")
-		found = append(found, problem(f, keyword, own, number))
+		found = append(found, problem(f, keyword, own, plainValue))
 	}
 	return found
 }

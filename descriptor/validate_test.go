@@ -200,15 +200,13 @@ func TestMatchingTimeIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, size := range []int{descriptor.MaxValue, 1 << 20} {
-		start := time.Now()
-		found := d.Validate(with(descriptor.Settings{"user": strings.Repeat("ab", size/2)}))
-		if diff := cmp.Diff([]string{"SETTING_INVALID /user"}, places(found)); diff != "" {
-			t.Error(diff)
-		}
-		// Unlimited, the larger one takes half a minute.
-		if took := time.Since(start); took > 15*time.Second {
-			t.Errorf("%d bytes took %s", size, took)
-		}
+	start := time.Now()
+	found := d.Validate(with(descriptor.Settings{"user": strings.Repeat("ab", 1<<20)}))
+	if diff := cmp.Diff([]string{"SETTING_INVALID /user"}, places(found)); diff != "" {
+		t.Error(diff)
+	}
+	// Without the limit it takes half a minute.
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("it took %s", took)
 	}
 }
