@@ -48,6 +48,11 @@ func (h *Host) Load(ctx context.Context, p Plugin) (*Connector, error) {
 	return c, nil
 }
 
+// Describe asks a plugin what it is, without checking its form or keeping it.
+func Describe(ctx context.Context, p Plugin) (connector.Description, error) {
+	return newCalls(p).describe(ctx)
+}
+
 func (c *Connector) check(ctx context.Context) error {
 	var err error
 	if c.description, err = c.calls.describe(ctx); err != nil {

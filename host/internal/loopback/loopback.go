@@ -52,22 +52,28 @@ type Server struct {
 // connector.CallbackPortTaken before anything else has happened. The owner is
 // the account in the callback's path.
 func Listen(owner string, port int) (*Server, error) {
-	path := "/account/" + owner + "/oauth2/callback"
 	listeners, err := listen(port)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
-		path: path, listeners: listeners, outcome: make(chan error, 1), busy: make(chan struct{}, busyLimit),
+		path: callbackPath(owner), listeners: listeners, outcome: make(chan error, 1), busy: make(chan struct{}, busyLimit),
 	}
 	bound := listeners[0].Addr().(*net.TCPAddr).Port
-	s.redirectURI = fmt.Sprintf("http://localhost:%d%s", bound, path)
+	s.redirectURI = RedirectURI(owner, bound)
 	s.server = &http.Server{
 		Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout,
 		MaxHeaderBytes: maxHeader,
 	}
 	return s, nil
 }
+
+// RedirectURI is the URI to register for an owner and a port.
+func RedirectURI(owner string, port int) string {
+	return fmt.Sprintf("http://localhost:%d%s", port, callbackPath(owner))
+}
+
+func callbackPath(owner string) string { return "/account/" + owner + "/oauth2/callback" }
 
 func listen(port int) ([]net.Listener, error) {
 	var lc net.ListenConfig

@@ -1,0 +1,319 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/boxconnection/connector/descriptor"
+	"github.com/boxconnection/connector/host"
+	"github.com/boxconnection/connector/host/internal/loopback"
+	"github.com/boxconnection/connector/proto/connector"
+)
+
+func (a *app) connectionCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "connection", Short: "Set up and test connections"}
+	cmd.AddCommand(
+		a.createCommand(), a.editCommand(), a.showCommand(), a.listCommand(), a.deleteCommand(),
+		a.signInCommand(), a.signOutCommand(), a.testCommand(),
+	)
+	return cmd
+}
+
+func (a *app) createCommand() *cobra.Command {
+	var (
+		flags  settingsFlags
+		plugin string
+	)
+	cmd := &cobra.Command{
+		Use: "create NAME", Short: "Save a new connection", Args: exactly(1),
+		Example: `  connectorctl connection create sales --set client_id=abc --secret client_secret=@-`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			e, err := a.open(ctx)
+			if err != nil {
+				return err
+			}
+			defer e.close()
+			c, err := e.connector(ctx, plugin)
+			if err != nil {
+				return err
+			}
+			s, err := a.settings(c.Descriptor(), &flags)
+			if err != nil {
+				return err
+			}
+			data, err := json.Marshal(s)
+			if err != nil {
+				return err
+			}
+			network, err := a.network(&flags)
+			if err != nil {
+				return err
+			}
+			draft, err := e.tenant.Draft(ctx, c, data, host.DraftOptions{Network: network, Plugin: plugin})
+			if err != nil {
+				return err
+			}
+			if err := draft.Save(ctx, args[0]); err != nil {
+				return err
+			}
+			info, err := draft.Info(ctx)
+			if err != nil {
+				return err
+			}
+			return a.print(info, func(w io.Writer) {
+				say(w, "Saved the connection %s.", args[0])
+				if c.Description().Has(connector.CapabilityAuthorize) {
+					say(w, "Register this redirect URI with the application, then sign in with: connectorctl connection sign-in %s\n  %s",
+						args[0], loopback.RedirectURI(a.owner, loopback.DefaultPort))
+				}
+			})
+		},
+	}
+	cmd.Flags().StringVar(&plugin, "plugin", "box-connection", "the connector: a binary beside connectorctl, or a path")
+	flags.register(cmd, false)
+	return cmd
+}
+
+func (a *app) editCommand() *cobra.Command {
+	var (
+		flags          settingsFlags
+		rename         string
+		test           bool
+		defaultNetwork bool
+	)
+	cmd := &cobra.Command{
+		Use: "edit NAME", Short: "Change a connection's settings", Args: exactly(1),
+		Long: `Change a connection's settings. What isn't named stays, secrets included. A
+change of where secrets go (a URL, the proxy, the certificates) wants the
+secret in the same command, and a new sign-in after it.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			e, err := a.open(ctx)
+			if err != nil {
+				return err
+			}
+			defer e.close()
+			c, err := e.connection(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			conn, err := c.Connector()
+			if err != nil {
+				return err
+			}
+			edit := host.Edit{DefaultNetwork: defaultNetwork}
+			if edit.Settings, err = a.settings(conn.Descriptor(), &flags); err != nil {
+				return err
+			}
+			if edit.Network, err = a.network(&flags); err != nil {
+				return err
+			}
+			draft, err := c.Edit(ctx, edit)
+			if err != nil {
+				return err
+			}
+			if test {
+				if err := a.test(ctx, draft, host.TestOptions{}); err != nil {
+					return err
+				}
+			}
+			if err := draft.Save(ctx, rename); err != nil {
+				return err
+			}
+			info, err := draft.Info(ctx)
+			if err != nil {
+				return err
+			}
+			return a.print(info, func(w io.Writer) {
+				say(w, "Saved the connection %s.", info.Name)
+				if info.State == host.StateNotSignedIn {
+					say(w, "Sign in with: connectorctl connection sign-in %s", info.Name)
+				}
+			})
+		},
+	}
+	flags.register(cmd, true)
+	cmd.Flags().StringVar(&rename, "rename", "", "the connection's new name")
+	cmd.Flags().BoolVar(&test, "test", false, "test the change, and save it only if the test passes")
+	cmd.Flags().BoolVar(&defaultNetwork, "default-network", false, "drop the connection's own proxy and certificates")
+	return cmd
+}
+
+func (a *app) showCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "show NAME", Short: "Print a connection without its secrets", Args: exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			e, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer e.close()
+			c, err := e.connection(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			info, err := c.Info(cmd.Context())
+			if err != nil {
+				return err
+			}
+			settings, secrets, err := c.Settings(cmd.Context())
+			if err != nil {
+				return err
+			}
+			result := struct {
+				host.Info
+				Settings descriptor.Settings `json:"settings"`
+				Secrets  []string            `json:"secrets_set"`
+			}{info, settings, secrets}
+			return a.print(result, func(w io.Writer) { show(w, c, info, settings, secrets) })
+		},
+	}
+}
+
+func show(w io.Writer, c *host.Connection, info host.Info, settings descriptor.Settings, secrets []string) {
+	say(w, "%s (%s)", info.Name, info.State)
+	if info.Err != nil {
+		showDiagnostic(w, "  ", info.Err)
+	}
+	say(w, "  connector       %s (%s)", dash(info.Connector), dash(info.Plugin))
+	say(w, "  account         %s", accountText(info.Account))
+	say(w, "  signed in       %s", when(info.SignedInAt))
+	say(w, "  renewed         %s", when(info.RenewedAt))
+	say(w, "  access until    %s", when(info.AccessExpiresAt))
+	say(w, "  unused until    %s", when(info.LapsesAt))
+	tested := when(info.TestedAt)
+	if !info.TestedAt.IsZero() {
+		tested += map[bool]string{true: ", passed", false: ", didn't pass"}[info.TestPassed]
+	}
+	say(w, "  tested          %s", tested)
+	conn, err := c.Connector()
+	if err != nil {
+		return
+	}
+	for _, f := range conn.Descriptor().Fields() {
+		switch value, set := settings[f.Name]; {
+		case f.ReadOnly:
+		case set:
+			data, err := json.Marshal(value)
+			if err == nil {
+				say(w, "  %-15s %s", f.Name, clean(string(data)))
+			}
+		case f.Secret && contains(secrets, f.Name):
+			say(w, "  %-15s (set)", f.Name)
+		default:
+			say(w, "  %-15s -", f.Name)
+		}
+	}
+}
+
+func contains(list []string, s string) bool {
+	for _, have := range list {
+		if have == s {
+			return true
+		}
+	}
+	return false
+}
+
+func accountText(account *connector.Account) string {
+	if account == nil {
+		return "-"
+	}
+	parts := []string{}
+	for _, p := range []string{account.Login, account.Name, account.EnterpriseName} {
+		if p != "" {
+			parts = append(parts, clean(p))
+		}
+	}
+	parts = append(parts, "ID "+clean(account.ID))
+	return strings.Join(parts, ", ")
+}
+
+func (a *app) listCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the connections", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			e, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer e.close()
+			infos, err := e.tenant.List(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return a.print(infos, func(w io.Writer) {
+				for _, i := range infos {
+					login := "-"
+					if i.Account != nil {
+						login = dash(i.Account.Login)
+					}
+					say(w, "%-20s %-14s %-28s %s", dash(i.Name), i.State, login, dash(i.Plugin))
+					if i.Err != nil {
+						showDiagnostic(w, "  ", i.Err)
+					}
+				}
+			})
+		},
+	}
+}
+
+func (a *app) deleteCommand() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "delete NAME", Short: "Delete a connection and take its grant back", Args: exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			e, err := a.open(ctx)
+			if err != nil {
+				return err
+			}
+			defer e.close()
+			c, err := e.connection(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			if !yes {
+				a.note("Type the connection's name to delete it:")
+				name, err := a.line(maxPasted)
+				if err != nil {
+					return err
+				}
+				if name != args[0] {
+					return usage("nothing was deleted: the name wasn't repeated; use --yes where nobody can be asked")
+				}
+			}
+			if err := c.Delete(ctx); err != nil {
+				return err
+			}
+			return a.print(map[string]string{"deleted": args[0]}, func(w io.Writer) { say(w, "Deleted the connection %s.", args[0]) })
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "don't ask")
+	return cmd
+}
+
+func (a *app) signOutCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "sign-out NAME", Short: "Take the grant back and keep the settings", Args: exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			e, err := a.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer e.close()
+			c, err := e.connection(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if err := c.SignOut(cmd.Context()); err != nil {
+				return err
+			}
+			return a.print(map[string]string{"signed_out": args[0]}, func(w io.Writer) { say(w, "Signed out of %s.", args[0]) })
+		},
+	}
+}

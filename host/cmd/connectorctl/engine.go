@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/boxconnection/connector/host"
+	"github.com/boxconnection/connector/host/audit"
+	"github.com/boxconnection/connector/host/launch"
+	"github.com/boxconnection/connector/host/seal"
+	"github.com/boxconnection/connector/host/store"
+	"github.com/boxconnection/connector/host/store/filestore"
+	"github.com/boxconnection/connector/proto/connector"
+)
+
+// What to do with a plugin whose digest isn't on record.
+const (
+	untrustedRefuse = "refuse"
+	untrustedRecord = "record"
+	untrustedAllow  = "allow"
+)
+
+// closeWithin bounds the end of a command: a renewal that is under way is
+// finished and written.
+const closeWithin = 60 * time.Second
+
+// engine is what commands work with.
+type engine struct {
+	app      *app
+	launcher *launch.Launcher
+	trust    *launch.TrustFile
+
+	// The rest is nil in a launching engine.
+	store  *filestore.Store
+	sink   *audit.File
+	host   *host.Host
+	tenant *host.Tenant
+}
+
+// homeFolder is --home, or the user's data folder.
+func (a *app) homeFolder() (string, error) {
+	if a.home != "" {
+		return filepath.Abs(a.home)
+	}
+	if data := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(data) {
+		return filepath.Join(data, "connectorctl"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", connector.Errorf(connector.StoreUnavailable, connector.OriginHost, "This user has no home folder.").
+			Suggest("Name a folder with --home.").Because(err)
+	}
+	return filepath.Join(home, ".local", "share", "connectorctl"), nil
+}
+
+// launching is an engine that can load plugins and has no connections.
+func (a *app) launching() (*engine, error) {
+	home, err := a.homeFolder()
+	if err != nil {
+		return nil, err
+	}
+	launcher, err := launch.New(launch.Options{Logger: a.logger()})
+	if err != nil {
+		return nil, err
+	}
+	return &engine{app: a, launcher: launcher, trust: launch.TrustFileAt(filepath.Join(home, "trust.json"))}, nil
+}
+
+// open is an engine with the connections of --home.
+func (a *app) open(ctx context.Context) (*engine, error) {
+	e, err := a.launching()
+	if err != nil {
+		return nil, err
+	}
+	if err := e.openHost(ctx); err != nil {
+		e.close()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *engine) openHost(ctx context.Context) error {
+	home, err := e.app.homeFolder()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return connector.Errorf(connector.StoreUnwritable, connector.OriginHost, "The folder %s can't be made.", home).
+			Suggest("Choose a folder that this user can write with --home.").Because(err)
+	}
+	if e.store, err = filestore.Open(ctx, filepath.Join(home, "store")); err != nil {
+		return err
+	}
+	keys, err := e.openKeys(ctx, filepath.Join(home, "keys.json"))
+	if err != nil {
+		return err
+	}
+	if e.sink, err = audit.OpenFile(auditPath(home)); err != nil {
+		return err
+	}
+	e.host, err = host.Open(e.store, keys, e.sink,
+		host.WithLogger(e.app.logger()), host.WithNetwork(host.NetworkFromEnvironment()))
+	if err != nil {
+		return err
+	}
+	e.tenant = e.host.Tenant(e.app.owner, e.app.environment, actor())
+	return nil
+}
+
+// openKeys makes a key only where there is nothing yet that another one
+// sealed.
+func (e *engine) openKeys(ctx context.Context, path string) (*seal.Keyring, error) {
+	used := false
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		listed, err := e.store.List(ctx, store.Query{})
+		if err != nil {
+			return nil, err
+		}
+		used = len(listed) > 0
+	}
+	return seal.OpenOrCreate(ctx, path, used)
+}
+
+func auditPath(home string) string { return filepath.Join(home, "audit.jsonl") }
+
+// close ends the engine. What can't be ended in time ends with the process.
+func (e *engine) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+	defer cancel()
+	var errs []error
+	if e.host != nil {
+		errs = append(errs, e.host.Close(ctx))
+	}
+	errs = append(errs, e.launcher.Close(ctx))
+	if e.sink != nil {
+		errs = append(errs, e.sink.Close())
+	}
+	if e.store != nil {
+		errs = append(errs, e.store.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		e.app.logger().Warn("the end wasn't clean", "error", err)
+	}
+}
+
+// pluginPath finds a plugin's binary. A bare name means the one beside this
+// program, never one of PATH or of the working folder.
+func pluginPath(name string) (string, error) {
+	if strings.ContainsRune(name, os.PathSeparator) || strings.Contains(name, "/") {
+		return filepath.Abs(name)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", connector.Errorf(connector.PluginNotExecutable, connector.OriginHost, "The folder of this program is unknown, so %q can't be found beside it.", name).
+			Suggest("Give the plugin's path.").Because(err)
+	}
+	if runtime.GOOS == "windows" && filepath.Ext(name) == "" {
+		name += ".exe"
+	}
+	return filepath.Join(filepath.Dir(self), name), nil
+}
+
+// plugin loads a plugin's binary under the policy for untrusted ones.
+func (e *engine) plugin(ctx context.Context, name string) (*launch.Plugin, error) {
+	path, err := pluginPath(name)
+	if err != nil {
+		return nil, err
+	}
+	if e.app.untrusted == untrustedAllow {
+		return e.launcher.Load(ctx, path, launch.AnyDigest())
+	}
+	p, err := e.launcher.Load(ctx, path, launch.TrustedBy(e.trust))
+	if e.app.untrusted == untrustedRefuse || !errors.Is(err, connector.PluginUntrusted) {
+		return p, err
+	}
+	if p, err = e.launcher.Load(ctx, path, launch.AnyDigest()); err != nil {
+		return nil, err
+	}
+	if err := e.trust.Trust(p.Path(), p.Digest(), time.Now()); err != nil {
+		return nil, err
+	}
+	e.app.note("Trusted from now on: %s (%s)", p.Path(), p.Digest())
+	return p, nil
+}
+
+// connector loads a connector.
+func (e *engine) connector(ctx context.Context, name string) (*host.Connector, error) {
+	p, err := e.plugin(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return e.host.Load(ctx, p)
+}
+
+// connection opens a saved connection and loads its connector.
+func (e *engine) connection(ctx context.Context, name string) (*host.Connection, error) {
+	info, err := e.tenant.Info(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := e.connector(ctx, info.Plugin); err != nil {
+		return nil, err
+	}
+	return e.tenant.Connection(ctx, name)
+}

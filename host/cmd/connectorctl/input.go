@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/boxconnection/connector/descriptor"
+	"github.com/boxconnection/connector/proto/connector"
+	"github.com/boxconnection/connector/proto/handshake"
+)
+
+// settingsFlags are how settings are given at the command line. A secret never
+// stands in an argument: it comes from standard input, a file or a prompt.
+type settingsFlags struct {
+	file    string
+	set     []string
+	unset   []string
+	secrets []string
+
+	proxy   string
+	noProxy []string
+	caFile  string
+}
+
+func (f *settingsFlags) register(cmd *cobra.Command, edit bool) {
+	fs := cmd.Flags()
+	fs.StringVar(&f.file, "settings", "", "JSON file of settings, or - for standard input")
+	fs.StringArrayVar(&f.set, "set", nil, "a setting, as name=value (repeatable)")
+	fs.StringArrayVar(&f.secrets, "secret", nil, "a secret, as name=@FILE, name=@- for standard input, or name to be asked (repeatable)")
+	fs.StringVar(&f.proxy, "proxy", "", "HTTP proxy of this connection: a URL, or @FILE or @- for one with a password")
+	fs.StringSliceVar(&f.noProxy, "no-proxy", nil, "hosts to reach without the proxy")
+	fs.StringVar(&f.caFile, "ca-file", "", "certificates in PEM to trust beside the system's")
+	if edit {
+		fs.StringArrayVar(&f.unset, "unset", nil, "a setting or secret to clear (repeatable)")
+	}
+}
+
+// settings reads what the flags name. A cleared setting is null in it.
+func (a *app) settings(d *descriptor.Descriptor, f *settingsFlags) (descriptor.Settings, error) {
+	s := descriptor.Settings{}
+	if f.file != "" {
+		data, err := a.read(f.file, handshake.MaxSettingsBytes)
+		if err != nil {
+			return nil, err
+		}
+		if s, err = descriptor.Decode(data); err != nil {
+			return nil, err
+		}
+	}
+	for _, pair := range f.set {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, usage("--set takes name=value")
+		}
+		field, known := d.Field(name)
+		if known && field.Secret {
+			return nil, usage("%s is a secret: give it with --secret %s=@FILE, or --secret %s to be asked", name, name, name)
+		}
+		s[name] = typed(field.Type, value)
+	}
+	for _, pair := range f.secrets {
+		name, source, given := strings.Cut(pair, "=")
+		value, err := a.secret(name, source, given)
+		if err != nil {
+			return nil, err
+		}
+		s[name] = value
+	}
+	for _, name := range f.unset {
+		s[name] = nil
+	}
+	return s, nil
+}
+
+// typed turns an argument into the field's type. What doesn't fit stays text,
+// for the validation to tell.
+func typed(t descriptor.Type, value string) any {
+	switch t {
+	case descriptor.TypeBoolean:
+		if b, err := strconv.ParseBool(value); err == nil {
+			return b
+		}
+	case descriptor.TypeInteger, descriptor.TypeNumber:
+		if n, err := strconv.ParseFloat(value, 64); err == nil {
+			return n
+		}
+	case descriptor.TypeString:
+	}
+	return value
+}
+
+// secret reads a secret from where source says. The last line end is cut, as
+// editors and echo add one.
+func (a *app) secret(name, source string, given bool) (string, error) {
+	if !given {
+		return a.prompt(name)
+	}
+	path, ok := strings.CutPrefix(source, "@")
+	if !ok {
+		return "", usage("a secret never stands in an argument: use --secret %s=@FILE, --secret %s=@- or --secret %s", name, name, name)
+	}
+	data, err := a.read(path, handshake.MaxSettingsBytes)
+	if err != nil {
+		return "", err
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	return strings.TrimRight(string(data), "\r\n"), nil
+}
+
+// prompt asks for a secret without showing it.
+func (a *app) prompt(name string) (string, error) {
+	f, ok := a.stdin.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return "", usage("there is no terminal to ask for %s: use --secret %s=@FILE or --secret %s=@-", name, name, name)
+	}
+	a.note("%s (not shown):", name)
+	value, err := term.ReadPassword(int(f.Fd()))
+	if err != nil {
+		return "", usage("the terminal can't be read: %v", err)
+	}
+	return string(value), nil
+}
+
+// read reads a file, or standard input for "-", up to a limit.
+func (a *app) read(path string, limit int64) ([]byte, error) {
+	var r io.Reader = a.stdin
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, usage("%s can't be read: %v", path, unwrapped(err))
+		}
+		defer func() { _ = f.Close() }()
+		r = f
+	}
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, usage("%s can't be read: %v", path, unwrapped(err))
+	}
+	if int64(len(data)) > limit {
+		return nil, connector.Errorf(connector.LimitExceeded, connector.OriginSettings, "%s holds more than %d bytes.", path, limit)
+	}
+	return data, nil
+}
+
+// line reads one line of standard input.
+func (a *app) line(limit int64) (string, error) {
+	text, err := bufio.NewReader(io.LimitReader(a.stdin, limit)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", usage("standard input can't be read: %v", err)
+	}
+	return strings.TrimSpace(text), nil
+}
+
+// network is the way to the service that the flags name, or nil for none.
+func (a *app) network(f *settingsFlags) (*connector.Network, error) {
+	if f.proxy == "" && f.caFile == "" && len(f.noProxy) == 0 {
+		return nil, nil
+	}
+	n := &connector.Network{NoProxy: f.noProxy}
+	proxy := f.proxy
+	if path, ok := strings.CutPrefix(proxy, "@"); ok {
+		data, err := a.read(path, handshake.MaxSettingsBytes)
+		if err != nil {
+			return nil, err
+		}
+		proxy = strings.TrimSpace(string(data))
+	} else if u, err := url.Parse(proxy); err == nil && u.User != nil {
+		return nil, usage("a proxy's password never stands in an argument: use --proxy @FILE or --proxy @-")
+	}
+	if proxy != "" {
+		u, err := url.Parse(proxy)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+			return nil, usage("--proxy takes the URL of an HTTP proxy, such as http://proxy.example:3128")
+		}
+		n.ProxyURL = connector.NewSecret(proxy)
+	}
+	if f.caFile != "" {
+		var err error
+		if n.ExtraCAs, err = a.read(f.caFile, handshake.MaxSettingsBytes); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+func unwrapped(err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
