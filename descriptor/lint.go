@@ -139,6 +139,11 @@ func (fs *findings) warn(rule, document, pointer, format string, args ...any) {
 	*fs = append(*fs, Finding{rule, connector.SeverityWarning, document, pointer, fmt.Sprintf(format, args...)})
 }
 
+// broken reports whether a finding is an error.
+func (fs *findings) broken() bool {
+	return slices.ContainsFunc(*fs, func(f Finding) bool { return f.Severity == connector.SeverityError })
+}
+
 // sort orders findings and keeps one for each rule and place, since several
 // keywords of a rule may meet at one place.
 func (fs *findings) sort() {

@@ -2,7 +2,7 @@ package descriptor
 
 import (
 	"maps"
-	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 )
@@ -12,7 +12,7 @@ import (
 func (fs *findings) semantics(doc *documents) {
 	fs.properties(doc)
 	fs.layoutNames(doc)
-	if len(*fs) > 0 {
+	if fs.broken() {
 		return // what follows relies on names that exist and patterns that compile
 	}
 	shown := map[string]*Condition{}
@@ -22,9 +22,28 @@ func (fs *findings) semantics(doc *documents) {
 	fs.required(doc, shown)
 	fs.conditionals(doc, shown)
 	fs.controlRules(doc, shown)
-	if len(*fs) == 0 {
+	if !fs.broken() {
 		fs.values(doc)
 	}
+}
+
+// maxProgram bounds the time of a match, which RE2 makes proportional to the
+// length of the value times the size of the program: with values of at most
+// [MaxValue] a hostile pattern costs a host about a second, an honest one
+// microseconds.
+const maxProgram = 1500
+
+// programSize returns the number of instructions of a pattern's program.
+func programSize(pattern string) (int, error) {
+	parsed, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return 0, err
+	}
+	program, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return 0, err
+	}
+	return len(program.Inst), nil
 }
 
 // properties checks each property by itself.
@@ -32,8 +51,11 @@ func (fs *findings) properties(doc *documents) {
 	titles := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(doc.schema.Properties)) {
 		p, at := doc.schema.Properties[name], "/properties/"+name
-		if _, err := regexp.Compile(p.Pattern); err != nil {
+		if size, err := programSize(p.Pattern); err != nil {
 			fs.add("pattern", schemaDoc, at+"/pattern", "%s", ruleTexts["pattern"])
+		} else if size > maxProgram {
+			fs.add("pattern-size", schemaDoc, at+"/pattern",
+				"The pattern takes %d steps for each character, more than %d: its repetitions are too many or nested.", size, maxProgram)
 		}
 		seen := map[string]bool{}
 		for i, choice := range p.OneOf {

@@ -14,6 +14,13 @@ import (
 	"github.com/boxconnection/connector/proto/connector"
 )
 
+// MaxValue is the longest value of a setting, in bytes. Keys in PEM, the
+// longest that are known, stay below a quarter of it.
+const MaxValue = 32 << 10
+
+// keywordSize stands beside the schema's keywords for the limit MaxValue.
+const keywordSize = "size"
+
 // maxUnknown is how many unknown names are reported one by one.
 const maxUnknown = 20
 
@@ -35,7 +42,11 @@ func (d *Descriptor) Validate(s Settings) connector.Diagnostics {
 func (d *Descriptor) complete(s Settings) bool {
 	for _, value := range s {
 		switch v := value.(type) {
-		case string, bool:
+		case bool:
+		case string:
+			if len(v) > MaxValue {
+				return false
+			}
 		case float64:
 			if math.IsNaN(v) || math.IsInf(v, 0) {
 				return false
@@ -81,6 +92,9 @@ func (d *Descriptor) invalid(f *Field, value any) connector.Diagnostics {
 		return connector.Diagnostics{problem(f, "type", d.schema.Properties[f.Name], nil)}
 	}
 	own := d.schema.Properties[f.Name]
+	if text, ok := value.(string); ok && len(text) > MaxValue {
+		return connector.Diagnostics{problem(f, keywordSize, own, nil)}
+	}
 	var broken *jsonschema.ValidationError
 	if !errors.As(own.Validate(number), &broken) {
 		return nil
@@ -125,6 +139,8 @@ func problem(f *Field, keyword string, own *jsonschema.Schema, value any) *conne
 			String: "text", Boolean: "true or false", Integer: "a whole number", Number: "a number"}[f.Type])
 	case "oneOf":
 		return suggestChoice(say("isn't one of its choices"), f, value)
+	case keywordSize:
+		return say("is too long: it may have at most %d KiB", MaxValue>>10)
 	case "pattern":
 		return suggestExample(say("doesn't have the right form"), f).
 			WithDetail("it must match the regular expression %s", own.Pattern)
