@@ -1,0 +1,182 @@
+package boxsim
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"math/big"
+	"time"
+)
+
+// Fingerprint is how the emulator shows a token, a code or a secret: the first
+// 16 hexadecimal digits of its SHA-256. It is empty for an empty value.
+func Fingerprint(secret string) string {
+	if secret == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:8])
+}
+
+// grant is what a person allowed by one sign-in. Its pairs follow one another
+// by rotation.
+type grant struct {
+	id        string
+	user      *User
+	scopes    []string
+	createdAt time.Time
+	alive     map[*pair]struct{} // pairs of which some token may still work
+	narrowed  map[*accessToken]struct{}
+}
+
+// code is an authorization code, and what has to be checked at its exchange.
+type code struct {
+	user            *User
+	scopes          []string
+	redirectURI     string
+	challenge       string
+	challengeMethod string
+	expiresAt       time.Time
+	spent           bool
+}
+
+// pair is one access and one refresh token that were issued together.
+type pair struct {
+	grant    *grant
+	access   *accessToken
+	refresh  *refreshToken
+	parent   *pair   // the pair that this one replaces, until it has
+	children []*pair // pairs that were issued for this one's refresh token
+	used     bool
+}
+
+type accessToken struct {
+	value     string
+	grant     *grant
+	pair      *pair        // nil if narrowed
+	parent    *accessToken // the token that this one was narrowed from
+	scopes    []string
+	object    *item // nil: not restricted to an item
+	issuedAt  time.Time
+	expiresAt time.Time
+	dead      bool
+	announced int64 // the last expires_in that was sent
+}
+
+// works says whether the API accepts the token.
+func (t *accessToken) works(now time.Time) bool {
+	return !t.dead && now.Before(t.expiresAt) && (t.parent == nil || t.parent.works(now))
+}
+
+// refreshState is what has become of a refresh token, its expiry aside.
+type refreshState string
+
+const (
+	refreshLive     refreshState = "live"
+	refreshConsumed refreshState = "consumed"
+	refreshRevoked  refreshState = "revoked"
+)
+
+type refreshToken struct {
+	value     string
+	pair      *pair
+	issuedAt  time.Time
+	expiresAt time.Time
+	state     refreshState
+}
+
+const (
+	alphanumeric    = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	lowercase       = "0123456789abcdefghijklmnopqrstuvwxyz"
+	narrowedLetters = alphanumeric + "-_"
+
+	// maxPairs bounds the memory of a long run; the oldest dead pairs are
+	// forgotten first.
+	maxPairs = 100_000
+	// maxCodes bounds the codes and open consent pages that are remembered.
+	maxCodes = 10_000
+)
+
+func randomString(n int, letters string) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = letters[randomBelow(len(letters))]
+	}
+	return string(b)
+}
+
+func randomBelow(n int) int {
+	// crypto/rand.Reader never fails, so neither does rand.Int.
+	v, err := rand.Int(rand.Reader, big.NewInt(int64(n)))
+	if err != nil {
+		return 0
+	}
+	return int(v.Int64())
+}
+
+// newPair issues a pair. The caller holds s.mu.
+func (s *Server) newPair(g *grant, parent *pair, now time.Time) *pair {
+	p := &pair{grant: g, parent: parent}
+	p.access = s.newAccess(p, now)
+	p.refresh = &refreshToken{
+		value: randomString(64, alphanumeric), pair: p, issuedAt: now,
+		expiresAt: now.Add(time.Duration(s.knobs.RefreshLifetime)), state: refreshLive,
+	}
+	g.alive[p] = struct{}{}
+	s.refreshTokens[p.refresh.value] = p.refresh
+	s.pairs = append(s.pairs, p)
+	if parent != nil {
+		parent.children = append(parent.children, p)
+	}
+	s.counters.PairsIssued++
+	s.forget(now)
+	return p
+}
+
+func (s *Server) newAccess(p *pair, now time.Time) *accessToken {
+	lifetime := time.Duration(s.knobs.AccessLifetime)
+	if lifetime == 0 {
+		lifetime = time.Duration(3600+randomBelow(601)) * time.Second
+	}
+	t := &accessToken{
+		value: randomString(32, alphanumeric), grant: p.grant, pair: p, scopes: p.grant.scopes,
+		issuedAt: now, expiresAt: now.Add(lifetime),
+	}
+	s.accessTokens[t.value] = t
+	return t
+}
+
+// forget drops the oldest pairs of which nothing works any more.
+func (s *Server) forget(now time.Time) {
+	for tries := 0; len(s.pairs) > maxPairs && tries < 16; tries++ {
+		p := s.pairs[0]
+		s.pairs[0] = nil
+		s.pairs = s.pairs[1:]
+		if p.access.works(now) || p.refresh.state == refreshLive {
+			s.pairs = append(s.pairs, p)
+			continue
+		}
+		delete(s.accessTokens, p.access.value)
+		delete(s.refreshTokens, p.refresh.value)
+		delete(p.grant.alive, p)
+	}
+}
+
+// revoke kills everything that a grant gave. The caller holds s.mu.
+func (g *grant) revoke() {
+	for p := range g.alive {
+		p.kill(refreshRevoked)
+	}
+	for t := range g.narrowed {
+		t.dead = true
+	}
+	clear(g.alive)
+	clear(g.narrowed)
+}
+
+func (p *pair) kill(state refreshState) {
+	p.access.dead = true
+	if p.refresh.state == refreshLive {
+		p.refresh.state = state
+	}
+}
