@@ -82,7 +82,7 @@ func (c *Connector) get(ctx context.Context, base http.RoundTripper, s *settings
 	if d != nil {
 		return nil, d
 	}
-	a.secrets = []string{access.Token.Reveal()}
+	a.secrets = []string{access.Token.Reveal(), s.clientSecret.Reveal()}
 	if d := apiFailure(a); d != nil {
 		return nil, d
 	}

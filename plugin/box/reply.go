@@ -68,11 +68,12 @@ func (a *reply) word(name string) string {
 	return w
 }
 
-// requestID is Box's own number for the request, which its support asks for.
+// requestID is Box's own number for the request, which its support asks for:
+// lower-case letters and digits, and shorter than any token of Box.
 func (a *reply) requestID() string {
-	const letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-"
 	id := a.header.Get("Box-Request-Id")
-	if len(id) > 64 || strings.Trim(id, letters) != "" || a.repeats(id) {
+	if len(id) > 31 || strings.Trim(id, "0123456789abcdefghijklmnopqrstuvwxyz") != "" ||
+		!strings.ContainsAny(id, "0123456789") || a.repeats(id) {
 		return ""
 	}
 	return id

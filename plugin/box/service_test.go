@@ -1,10 +1,12 @@
 package box_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -49,6 +51,9 @@ func (s seen) form(t *testing.T) url.Values {
 	return form
 }
 
+// formKey is where a request's context holds its form.
+type formKey struct{}
+
 // service is a small service that answers as a test says and keeps what it
 // was asked.
 type service struct {
@@ -73,8 +78,10 @@ func startService(t *testing.T, answer http.HandlerFunc, start func(*httptest.Se
 		s.mu.Lock()
 		s.requests = append(s.requests, seen{r.Method, r.URL.Path, r.URL.RawQuery, string(body), r.Header.Clone()})
 		s.mu.Unlock()
-		answer(w, r)
+		form, _ := url.ParseQuery(string(body)) // no form, no values
+		answer(w, r.WithContext(context.WithValue(r.Context(), formKey{}, form)))
 	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	start(s.Server)
 	t.Cleanup(s.Close)
 	return s
