@@ -1,0 +1,174 @@
+package host
+
+import (
+	"context"
+	"time"
+
+	"github.com/boxconnection/connector/host/store"
+	"github.com/boxconnection/connector/proto/connector"
+)
+
+// unsaved is a renewed credential that isn't written yet. It is handed to
+// nobody: as long as it wasn't used, the one in the store can be replayed.
+type unsaved struct {
+	lease      *store.Lease
+	credential connector.Credential
+	previous   connector.Credential
+	settings   config
+	at         time.Time
+}
+
+// commit writes a renewed credential, and only then makes its access. An
+// answer whose access is no good is written all the same: what it replaces is
+// spent.
+func (l *life) commit(ctx context.Context, s *sight, o opened, spent connector.Credential, failure error) (*handout, error) {
+	u := &unsaved{lease: s.record.Lease, credential: o.credential, previous: spent, settings: s.config, at: s.now}
+	r, err := l.write(ctx, u)
+	if is(err, connector.ConnectionChanged) {
+		l.late(ctx, u)
+		return nil, errMoved
+	}
+	if err != nil {
+		l.hold(u)
+		return nil, notWritten(err)
+	}
+	if failure != nil {
+		return nil, failure
+	}
+	return l.keep(o.access, r, s.now, s.at), nil
+}
+
+// write commits u, again and again for a while if the store fails. After a
+// failure it reads first, since the write may have happened.
+func (l *life) write(ctx context.Context, u *unsaved) (*store.Record, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitWithin)
+	defer cancel()
+	for delay := 20 * time.Millisecond; ; delay *= 2 {
+		r, err := l.host.store.Commit(ctx, l.key.credential, u.lease, u.change(ctx, l))
+		if err == nil {
+			return r, nil
+		}
+		if r, rerr := l.host.store.Get(ctx, l.key.credential); rerr == nil && l.holds(ctx, r, u) {
+			return r, nil
+		}
+		if is(err, connector.ConnectionChanged) || l.host.sleep(ctx, delay) != nil {
+			return nil, err
+		}
+	}
+}
+
+// change makes the record hold u.
+func (u *unsaved) change(ctx context.Context, l *life) func(*store.Record) error {
+	return func(r *store.Record) error {
+		if !u.previous.IsZero() {
+			if err := l.host.vault.put(ctx, r, store.FieldPrevious, packCredential(u.previous)); err != nil {
+				return err
+			}
+		}
+		if l.ownSettings() {
+			r.OpenedWith = u.settings.revision
+		}
+		return l.host.vault.putCredential(ctx, r, u.credential, u.at)
+	}
+}
+
+// putCredential makes cred the record's credential, of a new generation.
+func (v vault) putCredential(ctx context.Context, r *store.Record, cred connector.Credential, at time.Time) error {
+	if err := v.put(ctx, r, store.FieldCredential, packCredential(cred)); err != nil {
+		return err
+	}
+	r.Generation++
+	r.CredentialFormat = cred.Format
+	r.AccessExpiresAt, r.LapsesAt = cred.AccessExpiresAt, cred.LapsesAt
+	r.RenewedAt, r.DueAt = at, keepAliveAt(at, cred.LapsesAt)
+	r.Verdict, r.Interrupted = nil, nil
+	return nil
+}
+
+// keepAliveAt is when a grant that lapses should be renewed though nobody
+// asks: after three quarters of its life.
+func keepAliveAt(now, lapses time.Time) time.Time {
+	if lapses.IsZero() {
+		return time.Time{}
+	}
+	return now.Add(lapses.Sub(now) / 4 * 3)
+}
+
+// holds reports whether r already holds u.
+func (l *life) holds(ctx context.Context, r *store.Record, u *unsaved) bool {
+	if r.Generation != u.lease.Generation+1 {
+		return false
+	}
+	have, err := l.host.vault.credential(ctx, r, store.FieldCredential)
+	return err == nil && have == u.credential
+}
+
+// late deals with a renewal that came back to a record that has moved on. To a
+// deleted or signed-out connection it mustn't bring anything back, so it is
+// revoked. A newer credential of the same grant is what counts else, and
+// revoking this one would end it.
+func (l *life) late(ctx context.Context, u *unsaved) {
+	r, err := l.host.update(ctx, l.key.credential, func(r *store.Record) error {
+		if r.State != store.StateTombstone && len(r.Sealed[store.FieldCredential]) > 0 {
+			return errOutdated
+		}
+		_, err := l.host.vault.addRevocation(ctx, r, u.settings, u.credential)
+		return err
+	})
+	if err == nil {
+		l.host.revokeAll(ctx, r)
+	}
+}
+
+// hold keeps u in memory and tries to write it until the store takes it, the
+// record moves on, or the host is closed.
+func (l *life) hold(u *unsaved) {
+	l.mu.Lock()
+	l.unsaved = u
+	l.mu.Unlock()
+	if l.host.begin() != nil {
+		return
+	}
+	go func() {
+		defer l.host.work.Done()
+		for delay := time.Second; ; delay = min(2*delay, maxRetryWait) {
+			closing := l.host.sleep(context.Background(), delay) != nil
+			if l.settle(context.Background()) == nil || closing {
+				return
+			}
+		}
+	}()
+}
+
+// settle writes what couldn't be written before.
+func (l *life) settle(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	u := l.unsaved
+	if u == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitWithin)
+	defer cancel()
+	_, err := l.host.store.Commit(ctx, l.key.credential, u.lease, u.change(ctx, l))
+	if err != nil {
+		if r, rerr := l.host.store.Get(ctx, l.key.credential); rerr == nil && l.holds(ctx, r, u) {
+			err = nil
+		}
+	}
+	if is(err, connector.ConnectionChanged) {
+		l.late(ctx, u)
+		err = nil
+	}
+	if err != nil {
+		return notWritten(err)
+	}
+	l.unsaved = nil
+	return nil
+}
+
+// notWritten is the store's failure, told as what it means here.
+func notWritten(err error) error {
+	d := connector.Diagnose(err, connector.OriginHost)
+	return d.WithDetail("the renewed credential is held in memory and written as soon as the store takes it; %s", d.Detail).Because(err)
+}

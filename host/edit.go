@@ -1,0 +1,208 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/boxconnection/connector/descriptor"
+	"github.com/boxconnection/connector/host/store"
+	"github.com/boxconnection/connector/proto/connector"
+)
+
+// InvalidSettings is the error of settings that break a rule. It unwraps to
+// the first problem.
+type InvalidSettings struct {
+	// Problems are all that is wrong, in the order of the form's fields.
+	Problems connector.Diagnostics
+}
+
+// Error returns the first problem's text and how many more there are.
+func (e *InvalidSettings) Error() string { return e.Problems.Err().Error() }
+
+// Unwrap returns the first problem.
+func (e *InvalidSettings) Unwrap() error { return e.Problems.Err() }
+
+// Edit is a change of a connection's settings.
+type Edit struct {
+	// Settings holds what changes: a value replaces, null clears, and what is
+	// absent stays, secrets included.
+	Settings descriptor.Settings
+	// Network replaces the connection's own way to the service; nil keeps it.
+	Network *connector.Network
+	// DefaultNetwork drops it, so that the host's is used.
+	DefaultNetwork bool
+}
+
+// Edit drafts a change of a saved connection. The draft uses the connection's
+// credential, unless the change touches a destination: then every stored
+// secret must be given again in the same edit, and the draft must be signed in
+// to anew, so that neither secret nor credential goes where nobody meant it to.
+func (c *Connection) Edit(ctx context.Context, e Edit) (*Connection, error) {
+	conn, err := c.Connector()
+	if err != nil {
+		return nil, err
+	}
+	base, err := c.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	old, err := c.host.vault.config(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := descriptor.Decode(old.settings)
+	if err != nil {
+		return nil, err
+	}
+	network := old.network
+	switch {
+	case e.DefaultNetwork:
+		network = nil
+	case e.Network != nil:
+		network = e.Network
+	}
+	raw, err := json.Marshal(conn.descriptor.MergeEdit(stored, e.Settings))
+	if err != nil {
+		return nil, err
+	}
+	normal, problems, err := conn.normalise(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	if problems.Err() != nil {
+		return nil, &InvalidSettings{problems}
+	}
+	if changed, err := destinationsChanged(conn, old, config{settings: normal, network: network}); err != nil {
+		return nil, err
+	} else if len(changed) > 0 {
+		if problems := secretsToRepeat(conn, stored, e.Settings, changed); problems.Err() != nil {
+			return nil, &InvalidSettings{problems}
+		}
+	}
+	r, err := c.tenant.newDraft(ctx, conn, normal, network)
+	if err != nil {
+		return nil, err
+	}
+	r.Base, r.Account, r.Plugin = base.Key.Connection, base.Account, base.Plugin
+	if err := c.host.store.Create(ctx, r); err != nil {
+		return nil, err
+	}
+	return c.tenant.handle(r, conn), nil
+}
+
+// destinationsChanged names the destinations that differ: fields, and
+// "network" for the proxy and the certificates.
+func destinationsChanged(c *Connector, a, b config) ([]string, error) {
+	before, err := descriptor.Decode(a.settings)
+	if err != nil {
+		return nil, err
+	}
+	after, err := descriptor.Decode(b.settings)
+	if err != nil {
+		return nil, err
+	}
+	changed := descriptor.ChangedDestinations(c.descriptor.Destinations(before), c.descriptor.Destinations(after))
+	if !sameNetwork(a.network, b.network) {
+		changed = append(changed, "network")
+	}
+	return changed, nil
+}
+
+func sameNetwork(a, b *connector.Network) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.ProxyURL == b.ProxyURL && slices.Equal(a.NoProxy, b.NoProxy) && bytes.Equal(a.ExtraCAs, b.ExtraCAs)
+}
+
+// secretsToRepeat returns a problem for each stored secret that the edit
+// would silently send to a new destination.
+func secretsToRepeat(c *Connector, stored, edit descriptor.Settings, changed []string) connector.Diagnostics {
+	var problems connector.Diagnostics
+	for _, name := range c.descriptor.SecretsSet(stored) {
+		if _, given := edit[name]; given {
+			continue
+		}
+		problems = append(problems, connector.Errorf(connector.DestinationChanged, connector.OriginSettings,
+			"The destination changed (%v), so this secret must be given again.", changed).
+			At("/"+name).With(connector.FixSettings).
+			Suggest("Give %s together with the new destination, if you trust it, and sign in again.", name))
+	}
+	return problems
+}
+
+// apply saves the draft of an existing connection onto it.
+func (c *Connection) apply(ctx context.Context, name string) (*store.Record, error) {
+	conn, err := c.Connector()
+	if err != nil {
+		return nil, err
+	}
+	draft, err := c.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := c.host.vault.config(ctx, draft)
+	if err != nil {
+		return nil, err
+	}
+	baseKey := c.key
+	baseKey.Connection = c.base
+	var orphan *revocation
+	r, err := c.host.update(ctx, baseKey, func(r *store.Record) error {
+		if r.State != store.StateSaved {
+			return notFound(c.base)
+		}
+		orphan, err = c.host.applyDraft(ctx, conn, r, draft, fresh)
+		if err == nil && name != "" {
+			r.Name = name
+		}
+		return err
+	})
+	if err != nil {
+		return r, err
+	}
+	c.host.forget(c.key)
+	c.host.forget(baseKey)
+	if err := c.host.store.Delete(ctx, draft.Key, draft.Revision); err != nil {
+		c.host.log.WarnContext(ctx, "a saved draft stays until it expires", "draft", draft.Key.Connection, "error", err)
+	}
+	c.key, c.base = baseKey, ""
+	if orphan != nil {
+		c.host.revokeAll(ctx, r)
+	}
+	return r, nil
+}
+
+// applyDraft changes r into what draft says. A credential that can't be used
+// with the new settings is put up for revocation and returned.
+func (h *Host) applyDraft(ctx context.Context, conn *Connector, r, draft *store.Record, fresh config) (*revocation, error) {
+	old, err := h.vault.config(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	moved, err := destinationsChanged(conn, old, fresh)
+	if err != nil {
+		return nil, err
+	}
+	signedIn, err := h.vault.credential(ctx, draft, store.FieldCredential)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.vault.putConfig(ctx, r, fresh.settings, fresh.network); err != nil {
+		return nil, err
+	}
+	r.SettingsRevision++
+	if !signedIn.IsZero() {
+		if r.Account != nil && draft.Account != nil && !r.Account.Same(*draft.Account) {
+			return nil, accountMismatch(*r.Account, *draft.Account)
+		}
+		r.Account, r.SignedInAt = draft.Account, draft.SignedInAt
+		return nil, h.vault.putCredential(ctx, r, signedIn, draft.RenewedAt)
+	}
+	if len(moved) == 0 || len(r.Sealed[store.FieldCredential]) == 0 {
+		return nil, nil
+	}
+	return h.vault.orphan(ctx, r, old)
+}

@@ -1,0 +1,197 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/boxconnection/connector/host/store"
+	"github.com/boxconnection/connector/proto/connector"
+)
+
+const (
+	// leaseFor covers the latest start of the token request, the call, and the
+	// write, with room to spare.
+	leaseFor = 75 * time.Second
+
+	// startWithin is how long after the lease began the token request may
+	// still be written. With the connector's 30 s for the answer the call ends
+	// well inside the lease, so that a holder that was frozen sends nothing
+	// that another has begun to send.
+	startWithin = 15 * time.Second
+
+	// intentRenew is the intent of a renewal's lease.
+	intentRenew = "renew"
+
+	// pollLease is how often a held lease is looked at again.
+	pollLease = 50 * time.Millisecond
+
+	// commitWithin is how long a write that fails is tried again before the
+	// callers are told.
+	commitWithin = 5 * time.Second
+)
+
+// errMoved sends the flight back to look at the record again.
+var errMoved = errors.New("the record has changed")
+
+// renew takes the lease, renews, and writes before it answers. It fails with
+// errMoved if the record isn't what the flight saw any more.
+func (l *life) renew(ctx context.Context, s *sight, req want) (*handout, error) {
+	if err := l.tooEarly(); err != nil {
+		return nil, err
+	}
+	r, held, err := l.host.store.Acquire(ctx, l.key.credential, store.LeaseRequest{Holder: l.host.holder, Intent: intentRenew, For: leaseFor})
+	if err != nil {
+		return nil, err
+	}
+	if held != nil {
+		return nil, l.awaitLease(ctx, held)
+	}
+	lease := *r.Lease
+	defer l.release(ctx, &lease)
+	if r.Generation != s.record.Generation || r.State != s.record.State || (l.ownSettings() && verdictOf(r) != nil) {
+		return nil, errMoved
+	}
+	under, err := l.sight(ctx, s.conn, r)
+	if err != nil {
+		return nil, err
+	}
+	h, err := l.spendCredential(ctx, under, req)
+	if err != errMoved {
+		l.auditRenewal(ctx, r, err)
+	}
+	l.remember(err)
+	return h, err
+}
+
+// spendCredential renews the credential, or the one before it where the
+// service knows nothing of a credential that was never used.
+func (l *life) spendCredential(ctx context.Context, s *sight, req want) (*handout, error) {
+	cred, err := l.host.vault.credential(ctx, s.record, store.FieldCredential)
+	if err != nil {
+		return nil, err
+	}
+	o, err := l.ask(ctx, s, cred, req)
+	if o.credential.IsZero() && isFinal(err) {
+		previous, perr := l.host.vault.credential(ctx, s.record, store.FieldPrevious)
+		if perr == nil && !previous.IsZero() {
+			if o, perr = l.ask(ctx, s, previous, req); perr == nil || !isFinal(perr) {
+				cred, err = previous, perr
+			}
+		}
+	}
+	switch {
+	case !o.credential.IsZero():
+		return l.commit(ctx, s, o, cred, err)
+	case err != nil:
+		return nil, l.failed(ctx, s, err)
+	default:
+		return l.keep(o.access, s.record, s.now, s.at), nil
+	}
+}
+
+// ask sends the one request that may spend the credential.
+func (l *life) ask(ctx context.Context, s *sight, cred connector.Credential, req want) (opened, error) {
+	now, err := l.host.store.Now(ctx)
+	if err != nil {
+		return opened{}, err
+	}
+	left := s.record.Lease.Until.Sub(now) - (leaseFor - startWithin)
+	return s.conn.calls.open(ctx, l.host.callConfig(s.config), openRequest{
+		credential: cred, validity: req.validity,
+		refused:  s.record.Generation == req.refused || s.record.Generation == req.stale,
+		deadline: time.Now().Add(left), now: now,
+	})
+}
+
+// failed keeps what a failed renewal says of the credential.
+func (l *life) failed(ctx context.Context, s *sight, err error) error {
+	d := connector.Diagnose(err, connector.OriginConnector)
+	lease := s.record.Lease
+	var change func(*store.Record) error
+	switch {
+	case d.Disposition == connector.SignInAgain && l.ownSettings():
+		d = explain(s.record, d)
+		change = func(r *store.Record) error {
+			r.Verdict = &store.Verdict{Generation: r.Generation, SettingsRevision: s.config.revision, At: s.now, Diagnostic: d}
+			return nil
+		}
+	case outcomeUnknown(d):
+		change = func(r *store.Record) error {
+			r.Interrupted = lease
+			return nil
+		}
+	default:
+		return err
+	}
+	if _, cerr := l.host.store.Commit(ctx, l.key.credential, lease, change); cerr != nil {
+		if is(cerr, connector.ConnectionChanged) {
+			return errMoved
+		}
+		l.host.log.WarnContext(ctx, "what a renewal found can't be kept", "connection", s.record.Key.Connection, "error", cerr)
+	}
+	if l.ownSettings() && d.Disposition == connector.SignInAgain {
+		l.cached.Store(nil)
+	}
+	return d
+}
+
+// awaitLease waits until somebody else's lease ends or the record changes.
+func (l *life) awaitLease(ctx context.Context, held *store.Lease) error {
+	for {
+		if err := l.host.sleep(ctx, pollLease); err != nil {
+			return err
+		}
+		r, err := l.host.store.Get(ctx, l.key.credential)
+		if err != nil {
+			return err
+		}
+		if r.Lease == nil || r.Lease.ID != held.ID || r.Generation != held.Generation {
+			return errMoved
+		}
+		now, err := l.host.store.Now(ctx)
+		if err != nil {
+			return err
+		}
+		if !now.Before(held.Until) {
+			return errMoved
+		}
+		// The store frees the lease of a holder that died; only Acquire can
+		// tell. Looking is as cheap as another Get.
+		if again, stillHeld, err := l.host.store.Acquire(ctx, l.key.credential, store.LeaseRequest{Holder: l.host.holder, Intent: intentRenew, For: leaseFor}); err != nil {
+			return err
+		} else if stillHeld == nil {
+			l.release(ctx, again.Lease)
+			return errMoved
+		}
+	}
+}
+
+func (l *life) release(ctx context.Context, lease *store.Lease) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitWithin)
+	defer cancel()
+	if err := l.host.store.Release(ctx, l.key.credential, lease); err != nil {
+		l.host.log.WarnContext(ctx, "a lease ends only at its deadline", "connection", l.key.credential.Connection, "error", err)
+	}
+}
+
+// tooEarly fails with the last renewal's failure while the service has asked
+// not to be asked.
+func (l *life) tooEarly() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	left := l.retry.until - l.host.elapsed()
+	if left <= 0 || l.retry.failure == nil {
+		return nil
+	}
+	return l.retry.failure.After(left.Round(time.Second))
+}
+
+func (l *life) remember(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.retry = lastFailure{}
+	if d := connector.Diagnose(err, connector.OriginHost); d != nil && d.Disposition == connector.Retry && d.RetryAfter > 0 {
+		l.retry = lastFailure{until: l.host.elapsed() + d.RetryAfter, failure: d}
+	}
+}

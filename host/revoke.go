@@ -1,0 +1,154 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/boxconnection/connector/host/audit"
+	"github.com/boxconnection/connector/host/store"
+	"github.com/boxconnection/connector/proto/connector"
+)
+
+// revokeAgain is when a revocation that failed is due again.
+const revokeAgain = 15 * time.Minute
+
+// Delete deletes the connection: it leaves a tombstone, so that its ID stays
+// taken, and takes the grant back at the service. Where the service can't be
+// reached the deletion is done all the same, and the revocation stays due.
+func (c *Connection) Delete(ctx context.Context) error {
+	r, err := c.host.end(ctx, c.key, func(r *store.Record) {
+		r.State, r.Name, r.ExpiresAt, r.Account = store.StateTombstone, "", time.Time{}, nil
+		for _, f := range []store.Field{store.FieldSettings, store.FieldNetwork} {
+			delete(r.Sealed, f)
+		}
+	})
+	if aerr := c.tenant.audit(ctx, audit.ActionDelete, r, err); err == nil {
+		err = aerr
+	}
+	return err
+}
+
+// SignOut takes the grant back at the service and forgets it. The settings
+// and the pinned account stay.
+func (c *Connection) SignOut(ctx context.Context) error {
+	r, err := c.host.end(ctx, c.key, func(*store.Record) {})
+	if aerr := c.tenant.audit(ctx, audit.ActionSignOut, r, err); err == nil {
+		err = aerr
+	}
+	return err
+}
+
+// end puts the record's credential up for revocation and changes the record,
+// in one step, then tries the revocation once. The new generation outdates a
+// renewal that is under way.
+func (h *Host) end(ctx context.Context, key store.Key, change func(*store.Record)) (*store.Record, error) {
+	r, err := h.update(ctx, key, func(r *store.Record) error {
+		if r.State == store.StateTombstone {
+			return notFound(key.Connection)
+		}
+		if len(r.Sealed[store.FieldCredential]) > 0 {
+			cfg, err := h.vault.config(ctx, r)
+			if err != nil {
+				return err
+			}
+			if _, err := h.vault.orphan(ctx, r, cfg); err != nil {
+				return err
+			}
+		} else {
+			r.Generation++
+		}
+		change(r)
+		return nil
+	})
+	if err != nil {
+		return r, err
+	}
+	h.forget(key)
+	h.revokeAll(ctx, r)
+	return r, nil
+}
+
+// orphan moves r's credential to its revocations and starts a new generation
+// without one.
+func (v vault) orphan(ctx context.Context, r *store.Record, cfg config) (*revocation, error) {
+	cred, err := v.credential(ctx, r, store.FieldCredential)
+	if err != nil {
+		return nil, err
+	}
+	rev, err := v.addRevocation(ctx, r, cfg, cred)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range []store.Field{store.FieldCredential, store.FieldPrevious, store.FieldCandidate} {
+		delete(r.Sealed, f)
+	}
+	r.Generation++
+	r.Verdict, r.CredentialFormat = nil, 0
+	r.AccessExpiresAt, r.LapsesAt = time.Time{}, time.Time{}
+	return rev, nil
+}
+
+func (v vault) addRevocation(ctx context.Context, r *store.Record, cfg config, cred connector.Credential) (*revocation, error) {
+	var all []revocation
+	if _, err := v.get(ctx, r, store.FieldRevocation, &all); err != nil {
+		return nil, err
+	}
+	rev := revocation{Settings: json.RawMessage(cfg.settings), Credential: packCredential(cred)}
+	if cfg.network != nil {
+		rev.Network = packNetwork(*cfg.network)
+	}
+	r.DueAt = r.UpdatedAt
+	return &rev, v.put(ctx, r, store.FieldRevocation, append(all, rev))
+}
+
+// revokeAll tries each revocation of r once, within ctx, and keeps the ones
+// that failed for later. It reports nothing: the deletion that led here is
+// done.
+func (h *Host) revokeAll(ctx context.Context, r *store.Record) {
+	var all, left []revocation
+	if ok, err := h.vault.get(ctx, r, store.FieldRevocation, &all); err != nil || !ok {
+		return
+	}
+	conn, err := h.connector(r.Connector)
+	if err != nil {
+		return
+	}
+	for _, rev := range all {
+		if err := h.revokeOne(ctx, conn, r, rev); err != nil {
+			left = append(left, rev)
+		}
+	}
+	now, err := h.store.Now(ctx)
+	if err != nil {
+		return
+	}
+	_, err = h.update(ctx, r.Key, func(r *store.Record) error {
+		if len(left) > 0 {
+			r.DueAt = now.Add(revokeAgain)
+			return h.vault.put(ctx, r, store.FieldRevocation, left)
+		}
+		r.DueAt = keepAliveAt(now, r.LapsesAt)
+		delete(r.Sealed, store.FieldRevocation)
+		return nil
+	})
+	if err != nil {
+		h.log.WarnContext(ctx, "the outcome of a revocation can't be kept", "connection", r.Key.Connection, "error", err)
+	}
+}
+
+func (h *Host) revokeOne(ctx context.Context, conn *Connector, r *store.Record, rev revocation) error {
+	if !conn.description.Has(connector.CapabilityRevoke) {
+		return nil // the service has nothing to take back
+	}
+	cfg := config{settings: rev.Settings}
+	if n := rev.Network.unpack(); !n.ProxyURL.IsZero() || len(n.NoProxy) > 0 || len(n.ExtraCAs) > 0 {
+		cfg.network = &n
+	}
+	err := conn.calls.revoke(ctx, h.callConfig(cfg), rev.Credential.unpack())
+	_ = h.record(ctx, audit.Event{
+		Owner: r.Key.Owner, Connection: r.Key.Connection, Environment: r.Key.Environment,
+		Name: r.Name, Action: audit.ActionRevoke, Generation: r.Generation,
+	}, err)
+	return err
+}
