@@ -2,7 +2,6 @@ package box
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"net/http"
 	"slices"
@@ -20,13 +19,6 @@ const (
 	skewFailure = 5 * time.Minute
 )
 
-// check is a declared check with its work. The work returns a check with
-// status, message and diagnostic.
-type check struct {
-	declaration connector.CheckDeclaration
-	run         func(*checkup, context.Context) connector.Check
-}
-
 // checkup is one run of a connection test, with what earlier checks found.
 type checkup struct {
 	*Connector
@@ -38,69 +30,47 @@ type checkup struct {
 	account  *account
 }
 
-// checks are the checks of a connection test in their order.
-func checks() []check {
-	none, read := connector.SideEffectNone, connector.SideEffectRead
-	return []check{
-		{connector.CheckDeclaration{ID: "settings", Title: "Settings are complete", SideEffect: none}, (*checkup).complete},
-		{connector.CheckDeclaration{ID: "authorization_host", Title: "Sign-in page can be reached", DependsOn: []string{"settings"}, SideEffect: none},
-			(*checkup).authorizationHost},
-		{connector.CheckDeclaration{ID: "api_reachable", Title: "API can be reached", DependsOn: []string{"settings"}, SideEffect: none},
-			(*checkup).apiReachable},
-		{connector.CheckDeclaration{ID: "clock", Title: "Clocks agree", DependsOn: []string{"api_reachable"}, SideEffect: none}, (*checkup).clock},
-		{connector.CheckDeclaration{ID: "token_accepted", Title: "Access token is accepted", DependsOn: []string{"api_reachable"}, SideEffect: read},
-			(*checkup).tokenAccepted},
-		{connector.CheckDeclaration{ID: "account_active", Title: "Account is active", DependsOn: []string{"token_accepted"}, SideEffect: none},
-			(*checkup).accountActive},
-		{connector.CheckDeclaration{ID: "root_folder", Title: "Root folder can be read", DependsOn: []string{"token_accepted"}, SideEffect: read},
-			(*checkup).rootFolder},
-		{connector.CheckDeclaration{ID: "scopes", Title: "Needed scopes are granted", DependsOn: []string{"token_accepted"}, SideEffect: none},
-			(*checkup).scopes},
-	}
-}
-
+// declaredChecks are the checks of a connection test in their order.
 func declaredChecks() []connector.CheckDeclaration {
-	all := checks()
-	declared := make([]connector.CheckDeclaration, len(all))
-	for i, c := range all {
-		declared[i] = c.declaration
+	none, read := connector.SideEffectNone, connector.SideEffectRead
+	return []connector.CheckDeclaration{
+		{ID: "settings", Title: "Settings are complete", SideEffect: none},
+		{ID: "authorization_host", Title: "Sign-in page can be reached", DependsOn: []string{"settings"}, SideEffect: none},
+		{ID: "api_reachable", Title: "API can be reached", DependsOn: []string{"settings"}, SideEffect: none},
+		{ID: "clock", Title: "Clocks agree", DependsOn: []string{"api_reachable"}, SideEffect: none},
+		{ID: "token_accepted", Title: "Access token is accepted", DependsOn: []string{"api_reachable"}, SideEffect: read},
+		{ID: "account_active", Title: "Account is active", DependsOn: []string{"token_accepted"}, SideEffect: none},
+		{ID: "root_folder", Title: "Root folder can be read", DependsOn: []string{"token_accepted"}, SideEffect: read},
+		{ID: "scopes", Title: "Needed scopes are granted", DependsOn: []string{"token_accepted"}, SideEffect: none},
 	}
-	return declared
 }
 
 // Test runs the checks. Without access, those of the token are skipped.
 func (c *Connector) Test(ctx context.Context, req plugin.TestRequest) iter.Seq[connector.Check] {
-	return func(yield func(connector.Check) bool) {
-		up := &checkup{Connector: c, req: req}
-		passed := map[string]bool{}
-		for _, k := range checks() {
-			d := k.declaration
-			begun := time.Now()
-			result := connector.Check{Status: connector.CheckSkipped}
-			if !slices.ContainsFunc(d.DependsOn, func(id string) bool { return !passed[id] }) {
-				result = k.run(up, ctx)
-			}
-			passed[d.ID] = result.Status == connector.CheckPassed || result.Status == connector.CheckWarning
-			result.ID, result.Title, result.DependsOn, result.SideEffect = d.ID, d.Title, d.DependsOn, d.SideEffect
-			result.Duration = time.Since(begun)
-			if !yield(result) {
-				return
-			}
-		}
-	}
+	up := &checkup{Connector: c, req: req}
+	return plugin.RunChecks(ctx, declaredChecks(), map[string]plugin.CheckFunc{
+		"settings":           up.complete,
+		"authorization_host": up.authorizationHost,
+		"api_reachable":      up.apiReachable,
+		"clock":              up.clock,
+		"token_accepted":     up.tokenAccepted,
+		"account_active":     up.accountActive,
+		"root_folder":        up.rootFolder,
+		"scopes":             up.scopes,
+	})
 }
 
 func (u *checkup) complete(context.Context) connector.Check {
 	s, err := load(u.req.Settings)
 	if err != nil {
-		return failed(connector.Diagnose(err, connector.OriginConnector))
+		return plugin.Failed(err)
 	}
 	base, err := u.transports.get(u.req.Network)
 	if err != nil {
-		return failed(connector.Diagnose(err, connector.OriginConnector))
+		return plugin.Failed(err)
 	}
 	u.settings, u.base = s, base
-	return passed("All values are there.")
+	return plugin.Passed("All values are there.")
 }
 
 // authorizationHost looks whether the sign-in page's host answers. Any answer
@@ -108,18 +78,18 @@ func (u *checkup) complete(context.Context) connector.Check {
 func (u *checkup) authorizationHost(ctx context.Context) connector.Check {
 	a, _, d := u.knock(ctx, u.settings.AuthorizeURL)
 	if d != nil {
-		return failed(d.At("/authorize_url"))
+		return plugin.Failed(d.At("/authorize_url"))
 	}
-	return passed(a.host + " answers.")
+	return plugin.Passed("%s answers.", a.host)
 }
 
 func (u *checkup) apiReachable(ctx context.Context) connector.Check {
 	a, took, d := u.knock(ctx, u.settings.APIURL)
 	if d != nil {
-		return failed(d.At("/api_url"))
+		return plugin.Failed(d.At("/api_url"))
 	}
 	u.served, u.took = a, took
-	return passed(a.host + " answers.")
+	return plugin.Passed("%s answers.", a.host)
 }
 
 // knock sends a request without a token. Only the failures of the way there,
@@ -146,12 +116,12 @@ func (u *checkup) knock(ctx context.Context, target string) (*reply, time.Durati
 func (u *checkup) clock(context.Context) connector.Check {
 	served, err := http.ParseTime(u.served.header.Get("Date"))
 	if err != nil {
-		return connector.Check{Status: connector.CheckSkipped, Message: u.served.host + " doesn't tell its time."}
+		return plugin.Skipped("%s doesn't tell its time.", u.served.host)
 	}
 	off := u.served.now.Sub(served) - u.took/2
 	amount := off.Abs().Round(time.Second)
 	if amount <= skewWarning {
-		return passed("This machine's clock agrees with the service's to within a minute.")
+		return plugin.Passed("This machine's clock agrees with the service's to within a minute.")
 	}
 	direction := "ahead of"
 	if off < 0 {
@@ -160,21 +130,21 @@ func (u *checkup) clock(context.Context) connector.Check {
 	d := connector.Errorf(connector.ClockSkewed, connector.OriginConnector, "This machine's clock is %s %s the service's.", amount, direction).
 		Suggest("Set the date and time of the machine where the connector runs, and let it synchronise them (NTP).")
 	if amount > skewFailure {
-		return failed(d)
+		return plugin.Failed(d)
 	}
-	return warning(d)
+	return warned(d)
 }
 
 func (u *checkup) tokenAccepted(ctx context.Context) connector.Check {
 	if u.req.Access == nil {
-		return connector.Check{Status: connector.CheckSkipped, Message: "Nobody has signed in yet."}
+		return plugin.Skipped("Nobody has signed in yet.")
 	}
 	who, d := u.me(ctx, u.base, u.settings, u.req.Access)
 	if d != nil {
-		return failed(d)
+		return plugin.Failed(d)
 	}
 	u.account = who
-	return passed("The service accepts the access token.")
+	return plugin.Passed("The service accepts the access token.")
 }
 
 func (u *checkup) accountActive(context.Context) connector.Check {
@@ -187,21 +157,21 @@ func (u *checkup) accountActive(context.Context) connector.Check {
 	}
 	switch u.account.Status {
 	case "", "active":
-		return passed("Signed in as " + who + ".")
+		return plugin.Passed("Signed in as %s.", who)
 	case "cannot_delete_edit", "cannot_delete_edit_upload":
-		return warning(connector.Errorf(connector.PermissionDenied, connector.OriginService, "The account %s may not change everything at Box.", who).
+		return warned(connector.Errorf(connector.PermissionDenied, connector.OriginService, "The account %s may not change everything at Box.", who).
 			WithDetail("status %s", u.account.Status).
 			Suggest("Ask the company's Box administrator to lift the account's restriction if the connection has to write."))
 	}
-	return failed(connector.Errorf(connector.AccountInactive, connector.OriginService, "The account %s isn't active.", who).
+	return plugin.Failed(connector.Errorf(connector.AccountInactive, connector.OriginService, "The account %s isn't active.", who).
 		With(connector.AskAdministrator).Suggest("%s", inactiveAdvice))
 }
 
 func (u *checkup) rootFolder(ctx context.Context) connector.Check {
 	if _, d := u.get(ctx, u.base, u.settings, u.req.Access, "folders/0/items?limit=1"); d != nil {
-		return failed(d)
+		return plugin.Failed(d)
 	}
-	return passed("The account's root folder can be read.")
+	return plugin.Passed("The account's root folder can be read.")
 }
 
 // scopes compares what is needed with what is granted. Box doesn't tell what
@@ -214,8 +184,7 @@ func (u *checkup) scopes(context.Context) connector.Check {
 		if len(u.req.RequiredScopes) > 0 {
 			d = d.WithDetail("needed: %s", strings.Join(u.req.RequiredScopes, " "))
 		}
-		d.Severity = connector.SeverityWarning
-		return warning(d)
+		return warned(d)
 	}
 	var lacking []string
 	for _, scope := range u.req.RequiredScopes {
@@ -224,25 +193,18 @@ func (u *checkup) scopes(context.Context) connector.Check {
 		}
 	}
 	if len(lacking) > 0 {
-		return failed(connector.Errorf(connector.ScopeMissing, connector.OriginService, "The access lacks: %s.", strings.Join(lacking, " ")).
+		return plugin.Failed(connector.Errorf(connector.ScopeMissing, connector.OriginService, "The access lacks: %s.", strings.Join(lacking, " ")).
 			With(connector.AskAdministrator).
 			Suggest("Enable the scopes on the app's Configuration page in the Box developer console (Application Scopes), and in the connection's scopes if any are listed there; then sign in again."))
 	}
-	return passed(fmt.Sprintf("%d needed, all granted.", len(u.req.RequiredScopes)))
+	return plugin.Passed("%d needed, all granted.", len(u.req.RequiredScopes))
 }
 
-func passed(message string) connector.Check {
-	return connector.Check{Status: connector.CheckPassed, Message: message}
-}
-
-func failed(d *connector.Diagnostic) connector.Check {
-	return connector.Check{Status: connector.CheckFailed, Diagnostic: d}
-}
-
-func warning(d *connector.Diagnostic) connector.Check {
+// warned is a result of a check whose diagnostic is no more than a warning.
+func warned(d *connector.Diagnostic) connector.Check {
 	w := *d
 	w.Severity = connector.SeverityWarning
-	return connector.Check{Status: connector.CheckWarning, Diagnostic: &w}
+	return plugin.Warned(&w)
 }
 
 // shown is a name of the service's, fit for a line of text.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/boxconnection/connector/descriptor"
+	"github.com/boxconnection/connector/plugin"
 	"github.com/boxconnection/connector/plugin/box"
 )
 
@@ -12,6 +13,9 @@ import (
 // tabs that a person expects.
 func TestDescriptorFollowsTheSubset(t *testing.T) {
 	t.Parallel()
+	if _, err := plugin.NewServer(box.New()); err != nil {
+		t.Fatal(err)
+	}
 	d := box.New().Describe()
 	if findings := descriptor.Lint(d.Schema, d.Layout); len(findings) != 0 {
 		t.Fatalf("findings: %v", findings)

@@ -6,3 +6,10 @@ import "time"
 func WithClock(now func() time.Time) Option {
 	return optionFunc(func(c *Connector) { c.now = now })
 }
+
+// Remembered is the number of networks that the connector remembers.
+func (c *Connector) Remembered() int {
+	c.transports.mu.Lock()
+	defer c.transports.mu.Unlock()
+	return len(c.transports.recent)
+}

@@ -61,12 +61,16 @@ func (c *Connector) Narrow(ctx context.Context, req plugin.NarrowRequest) (*conn
 }
 
 // narrowedAccess is the access in a token answer, which lasts no longer than
-// its parent.
+// its parent. The parent's times are on the host's clock, which this machine
+// needn't agree with: a time that can't be is replaced by the parent's own.
 func narrowedAccess(parent *connector.Access, a *tokenAnswer, begun time.Time, granted []string) *connector.Access {
 	narrowed := *parent
 	narrowed.Token = connector.NewSecret(a.accessToken)
 	narrowed.Type = a.tokenType
 	narrowed.IssuedAt = begun.UTC().Round(0)
+	if begun.Before(parent.IssuedAt) || (!parent.ExpiresAt.IsZero() && !begun.Before(parent.ExpiresAt)) {
+		narrowed.IssuedAt = parent.IssuedAt
+	}
 	narrowed.ExpiresAt, narrowed.RenewAt = expiry(narrowed.IssuedAt, a.life)
 	if end := parent.ExpiresAt; !end.IsZero() && (narrowed.ExpiresAt.IsZero() || end.Before(narrowed.ExpiresAt)) {
 		narrowed.ExpiresAt = end

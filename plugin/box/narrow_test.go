@@ -85,18 +85,20 @@ func TestNarrowedAccessEndsWithItsParent(t *testing.T) {
 		"parent's":       {time.Minute, `,"expires_in":100`, time.Minute},
 		"own unknown":    {time.Minute, ``, time.Minute},
 		"parent unknown": {0, `,"expires_in":100`, 100 * time.Second},
+		"clock is ahead": {-time.Minute, ``, -time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newService(t, saysJSON(200, `{"access_token":"1!N","restricted_to":[{"scope":"item_preview"}]`+c.answer+`}`))
 			parent := testAccess()
-			if c.parent > 0 {
+			parent.IssuedAt = noon.Add(-time.Hour)
+			if c.parent != 0 {
 				parent.ExpiresAt = noon.Add(c.parent)
 			}
 			a, err := box.New(at(noon)).Narrow(t.Context(), plugin.NarrowRequest{
 				Settings: settingsFor(s.URL), Access: parent, Scopes: []string{"item_preview"},
 			})
-			if err != nil || !a.ExpiresAt.Equal(noon.Add(c.expires)) || a.RenewAt.After(a.ExpiresAt) {
+			if err != nil || !a.ExpiresAt.Equal(noon.Add(c.expires)) || a.RenewAt.After(a.ExpiresAt) || !a.ExpiresAt.After(a.IssuedAt) {
 				t.Errorf("got %+v, %v", a, err)
 			}
 		})

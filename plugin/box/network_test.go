@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -390,5 +391,22 @@ func TestRetryAfter(t *testing.T) {
 				t.Errorf("wait is %v, want %v", d.RetryAfter, want)
 			}
 		})
+	}
+}
+
+// Many networks leave nothing behind that grows.
+func TestNetworksAreForgotten(t *testing.T) {
+	t.Parallel()
+	s := newService(t, saysJSON(200, goodPair))
+	c := box.New(at(noon))
+	for i := range 100 {
+		req := renewRequest(s.URL)
+		req.Network.NoProxy = []string{fmt.Sprint("host", i%40)}
+		if _, err := c.Open(t.Context(), req); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := c.Remembered(); n == 0 || n > 16 {
+		t.Errorf("%d networks are remembered", n)
 	}
 }

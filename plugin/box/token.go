@@ -222,7 +222,8 @@ func formValues(form []byte) []string {
 // tokenType is the type for the Authorization header. Services write "bearer"
 // in any case and may leave it out.
 func tokenType(t string) string {
-	if t == "" || strings.EqualFold(t, "bearer") || !sendable(t) {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+	if t == "" || len(t) > 64 || strings.EqualFold(t, "bearer") || strings.Trim(t, letters) != "" {
 		return "Bearer"
 	}
 	return t
