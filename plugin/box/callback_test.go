@@ -60,7 +60,8 @@ func TestCallbacks(t *testing.T) {
 				}
 				return
 			}
-			d := wantDiagnostic(t, err, c.code, c.disposition)
+			wantDiagnostic(t, err, c.code, c.disposition)
+			d := diagnosticOf(t, err)
 			if strings.Contains(d.Error(), "text") || strings.Contains(d.Error(), "<") {
 				t.Errorf("the page's text is shown: %s", d)
 			}
@@ -120,7 +121,8 @@ func TestExchangeIsNotRepeated(t *testing.T) {
 	c := box.New(at(noon))
 	settings := settingsFor(s.URL)
 	_, err := complete(t, c, settings, begin(t, c, settings, redirectURI), goodCallback())
-	if d := wantDiagnostic(t, err, connector.ServiceUnavailable, connector.Retry); !strings.Contains(d.Suggestion, "start the sign-in again") {
+	wantDiagnostic(t, err, connector.ServiceUnavailable, connector.Retry)
+	if d := diagnosticOf(t, err); !strings.Contains(d.Suggestion, "start the sign-in again") {
 		t.Errorf("suggestion: %s", d.Suggestion)
 	}
 	s.only(t)

@@ -38,7 +38,8 @@ func TestOtherTokenErrors(t *testing.T) {
 			t.Parallel()
 			s := newService(t, saysJSON(c.status, c.body))
 			_, err := box.New(at(noon)).Open(t.Context(), renewRequest(s.URL))
-			if d := wantDiagnostic(t, err, c.code, c.disposition); d.Pointer != c.pointer {
+			wantDiagnostic(t, err, c.code, c.disposition)
+			if d := diagnosticOf(t, err); d.Pointer != c.pointer {
 				t.Errorf("it points at %q, want %q", d.Pointer, c.pointer)
 			}
 			s.only(t)
@@ -62,7 +63,8 @@ func TestUnknownTokenErrors(t *testing.T) {
 			t.Parallel()
 			s := newService(t, saysJSON(400, `{"error":"`+name+`","error_description":"text of the service"}`))
 			_, err := box.New(at(noon)).Open(t.Context(), renewRequest(s.URL))
-			d := wantDiagnostic(t, err, connector.ServiceRefused, "")
+			wantDiagnostic(t, err, connector.ServiceRefused, "")
+			d := diagnosticOf(t, err)
 			if strings.Contains(d.Detail, "error "+name) != shown || strings.Contains(d.Error(), "text of the service") {
 				t.Errorf("shown: %s", d)
 			}

@@ -229,7 +229,8 @@ func TestSixtyDaysUnused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := e.renew(t, c)
-	if d := wantDiagnostic(t, err, connector.GrantInvalid, connector.SignInAgain); !strings.Contains(d.Summary, "60 days") {
+	wantDiagnostic(t, err, connector.GrantInvalid, connector.SignInAgain)
+	if d := diagnosticOf(t, err); !strings.Contains(d.Summary, "60 days") {
 		t.Errorf("the summary doesn't tell of the 60 days: %s", d.Summary)
 	}
 }
@@ -368,7 +369,9 @@ func TestEveryKnownFailure(t *testing.T) {
 			known = true
 			t.Run(row.Name+path, func(t *testing.T) {
 				e.fail(t, boxsim.Fault{Match: boxsim.Match{Path: path}, Then: boxsim.Action{Row: row.Name}})
-				d := wantDiagnostic(t, call(), want.code, want.disposition)
+				err := call()
+				wantDiagnostic(t, err, want.code, want.disposition)
+				d := diagnosticOf(t, err)
 				if after := row.Headers["retry-after"]; after != "" && d.RetryAfter == 0 {
 					t.Errorf("the service asked to wait %s s, which is lost", after)
 				}

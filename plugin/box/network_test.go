@@ -2,11 +2,16 @@ package box_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -199,7 +204,8 @@ func TestProxyFailures(t *testing.T) {
 			req := renewRequest("https://api.example.com")
 			req.Network.ProxyURL = c.proxy
 			_, err := box.New(at(noon)).Open(t.Context(), req)
-			d := wantDiagnostic(t, err, c.code, c.disposition)
+			wantDiagnostic(t, err, c.code, c.disposition)
+			d := diagnosticOf(t, err)
 			for _, secret := range []string{"canary-pw", "pass", "wrong"} {
 				if strings.Contains(d.Summary+d.Detail, secret) {
 					t.Errorf("the diagnostic shows the password: %s", d)
@@ -246,6 +252,35 @@ func TestTLSFailures(t *testing.T) {
 	}
 }
 
+// A certificate whose time is over is told apart from one of an unknown
+// authority, since the cure is another.
+func TestExpiredCertificate(t *testing.T) {
+	t.Parallel()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().AddDate(-2, 0, 0), NotAfter: time.Now().AddDate(-1, 0, 0),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startService(t, likeBox, func(s *httptest.Server) {
+		s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+		s.StartTLS()
+	})
+	req := renewRequest(s.URL)
+	req.Network.ExtraCAs = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	_, err = box.New(at(noon)).Open(t.Context(), req)
+	wantDiagnostic(t, err, connector.TLSFailed, connector.Retry)
+	if d := diagnosticOf(t, err); !strings.Contains(d.Suggestion, "date and time") {
+		t.Errorf("suggestion: %s", d.Suggestion)
+	}
+}
+
 func TestConnectionFailures(t *testing.T) {
 	t.Parallel()
 	reset, err := net.Listen("tcp", "127.0.0.1:0")
@@ -274,7 +309,8 @@ func TestConnectionFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := box.New(at(noon)).Open(t.Context(), renewRequest(c.base))
-			d := wantDiagnostic(t, err, c.code, connector.Retry)
+			wantDiagnostic(t, err, c.code, connector.Retry)
+			d := diagnosticOf(t, err)
 			host := strings.TrimPrefix(strings.TrimPrefix(c.base, "https://"), "http://")
 			if !strings.Contains(d.Summary, host) || d.Origin != connector.OriginNetwork {
 				t.Errorf("the summary doesn't name %s, or blames the wrong side: %s", host, d)
@@ -307,7 +343,8 @@ func TestTimeAndCancellation(t *testing.T) {
 				<-r.Context().Done()
 			})
 			_, err := box.New(at(noon)).Open(ctx, renewRequest(s.URL))
-			if d := wantDiagnostic(t, err, c.code, connector.Retry); !strings.Contains(d.Detail, "may have arrived") {
+			wantDiagnostic(t, err, c.code, connector.Retry)
+			if d := diagnosticOf(t, err); !strings.Contains(d.Detail, "may have arrived") {
 				t.Errorf("it isn't told that the request may have arrived: %s", d)
 			}
 		})
@@ -380,14 +417,15 @@ func TestRetryAfter(t *testing.T) {
 				if value != "" {
 					w.Header()["retry-after"] = []string{value} // as Box writes it
 				}
-				w.WriteHeader(429)
+				w.WriteHeader(http.StatusTooManyRequests)
 				_, _ = io.WriteString(w, `{"error":"temporarily_unavailable"}`)
 			})
 			c := box.New(at(noon.Add(time.Hour))) // this machine's clock is wrong
 			req := renewRequest(s.URL)
 			req.Deadline = noon.Add(2 * time.Hour)
 			_, err := c.Open(t.Context(), req)
-			if d := wantDiagnostic(t, err, connector.RateLimited, connector.Retry); d.RetryAfter != want {
+			wantDiagnostic(t, err, connector.RateLimited, connector.Retry)
+			if d := diagnosticOf(t, err); d.RetryAfter != want {
 				t.Errorf("wait is %v, want %v", d.RetryAfter, want)
 			}
 		})

@@ -184,7 +184,7 @@ func diagnosticOf(t *testing.T, err error) *connector.Diagnostic {
 }
 
 // wantDiagnostic checks a diagnostic's decisions and that it has its texts.
-func wantDiagnostic(t *testing.T, err error, code connector.Code, disposition connector.Disposition) *connector.Diagnostic {
+func wantDiagnostic(t *testing.T, err error, code connector.Code, disposition connector.Disposition) {
 	t.Helper()
 	d := diagnosticOf(t, err)
 	if d.Code != code || d.Disposition != disposition {
@@ -193,7 +193,6 @@ func wantDiagnostic(t *testing.T, err error, code connector.Code, disposition co
 	if d.Summary == "" || d.Suggestion == "" || d.Origin == "" || d.Severity == "" {
 		t.Errorf("the diagnostic is incomplete: %+v", d)
 	}
-	return d
 }
 
 // begin begins a sign-in, and callbackFor makes its callback.
