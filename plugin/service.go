@@ -17,7 +17,7 @@ type service struct {
 }
 
 func (s *service) Describe(context.Context, *connectorv1.DescribeRequest) (*connectorv1.DescribeResponse, error) {
-	return protoconv.DescriptionToProto(s.description), nil
+	return protoconv.DescriptionToProto(*s.description), nil
 }
 
 func (s *service) ValidateSettings(_ context.Context, p *connectorv1.ValidateSettingsRequest) (*connectorv1.ValidateSettingsResponse, error) {

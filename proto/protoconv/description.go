@@ -1,12 +1,16 @@
 package protoconv
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/boxconnection/connector/proto/connector"
 	"github.com/boxconnection/connector/proto/handshake"
 	connectorv1 "github.com/boxconnection/connector/proto/integration/connector/v1"
 )
+
+var connectorID = regexp.MustCompile(`^[a-z][a-z0-9-]{0,63}$`)
 
 // Unknown capabilities and kinds of sign-in are left out when they are read:
 // they are of a later contract, and this side can't use them.
@@ -31,11 +35,8 @@ var (
 )
 
 // DescriptionToProto writes a description as the answer to Describe, with
-// this build's contract version; nil stays nil.
-func DescriptionToProto(d *connector.Description) *connectorv1.DescribeResponse {
-	if d == nil {
-		return nil
-	}
+// this build's contract version.
+func DescriptionToProto(d connector.Description) *connectorv1.DescribeResponse {
 	p := &connectorv1.DescribeResponse{
 		Id: d.ID, Title: cleanText(d.Title, maxName), Version: cleanText(d.Version, maxName),
 		ContractVersion: handshake.Version,
@@ -55,11 +56,18 @@ func DescriptionToProto(d *connector.Description) *connectorv1.DescribeResponse 
 	return p
 }
 
-// DescriptionFromProto reads the answer to Describe; an absent one is the
-// zero description, whose renewals may not be replayed.
-func DescriptionFromProto(p *connectorv1.DescribeResponse) *connector.Description {
-	d := &connector.Description{
-		ID: cleanText(p.GetId(), maxName), Title: cleanText(p.GetTitle(), maxName), Version: cleanText(p.GetVersion(), maxName),
+// DescriptionFromProto reads the answer to Describe. It fails with a
+// [*MalformedError] if the answer follows another major version of the
+// contract or doesn't name the connector.
+func DescriptionFromProto(p *connectorv1.DescribeResponse) (connector.Description, error) {
+	if p.GetContractVersion() != handshake.Version {
+		return connector.Description{}, &MalformedError{"contract_version", fmt.Sprintf("is %d and not %d", p.GetContractVersion(), handshake.Version)}
+	}
+	if !connectorID.MatchString(p.GetId()) {
+		return connector.Description{}, &MalformedError{"id", "is not of the form [a-z][a-z0-9-]*"}
+	}
+	d := connector.Description{
+		ID: p.GetId(), Title: cleanText(p.GetTitle(), maxName), Version: cleanText(p.GetVersion(), maxName),
 		Schema: slices.Clone(p.GetSchema()), Layout: slices.Clone(p.GetLayout()),
 		CredentialReads: slices.Clone(p.GetCredentialReads()), CredentialWrites: p.GetCredentialWrites(),
 		RenewalReplay: renewalReplays.fromProto(p.GetRenewalReplay()),
@@ -77,5 +85,5 @@ func DescriptionFromProto(p *connectorv1.DescribeResponse) *connector.Descriptio
 	for _, c := range p.GetChecks() {
 		d.Checks = append(d.Checks, CheckDeclarationFromProto(c))
 	}
-	return d
+	return d, nil
 }

@@ -17,10 +17,14 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/boxconnection/connector/proto/connector"
 )
 
 // MalformedError says that a message can't be meant. Its text names the field
-// and never holds a value.
+// and never holds a value. It unwraps to a *connector.Diagnostic,
+// PluginContractBroken of origin connector, which is right for an answer; who
+// reads requests words its own.
 type MalformedError struct {
 	// Field is the path of the field, such as "access.expires_at".
 	Field string
@@ -30,6 +34,13 @@ type MalformedError struct {
 
 // Error returns the field and what is wrong with it.
 func (e *MalformedError) Error() string { return e.Field + " " + e.Problem }
+
+// Unwrap returns the diagnostic.
+func (e *MalformedError) Unwrap() error {
+	return connector.Errorf(connector.PluginContractBroken, connector.OriginConnector,
+		"The connector broke its contract: %s.", e.Error()).
+		Suggest("Report it to the author of the connector, or go back to the version before.")
+}
 
 // Time reads a timestamp; field is its path for the error. An absent one is
 // the zero time, and the zero time itself, the year 1, is refused since
