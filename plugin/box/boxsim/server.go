@@ -92,8 +92,11 @@ func Endpoints() []string {
 	return out
 }
 
-// New returns an emulator. It fails if the options contradict Box's rules,
-// for example with a redirect URI that Box would not register.
+// ErrOptions says that the options contradict themselves or Box's rules, for
+// example with a redirect URI that Box would not register.
+var ErrOptions = errors.New("the emulator can't be set up like this")
+
+// New returns an emulator, or [ErrOptions] with all that is wrong.
 func New(opts Options) (*Server, error) {
 	s := &Server{
 		clientID: opts.ClientID, clientSecret: opts.ClientSecret, controlToken: opts.ControlToken,
@@ -131,7 +134,7 @@ func New(opts Options) (*Server, error) {
 		s.knobs = *opts.Knobs
 	}
 	if err := s.check(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	s.tree = newTree(s.users[0])
 	for _, rt := range routes() {
