@@ -51,6 +51,7 @@ type Server struct {
 	clock      *clock
 	journal    *journal
 	faults     *faults
+	limits     limits
 
 	mu            sync.Mutex // guards what follows
 	knobs         Knobs
@@ -97,12 +98,14 @@ func Endpoints() []string {
 var ErrOptions = errors.New("the emulator can't be set up like this")
 
 // New returns an emulator, or [ErrOptions] with all that is wrong.
-func New(opts Options) (*Server, error) {
+func New(opts Options) (*Server, error) { return newServer(opts, defaultLimits()) }
+
+func newServer(opts Options, bounds limits) (*Server, error) {
 	s := &Server{
 		clientID: opts.ClientID, clientSecret: opts.ClientSecret, controlToken: opts.ControlToken,
 		redirectURIs: slices.Clone(opts.RedirectURIs), scopes: slices.Clone(opts.Scopes),
 		log: opts.Logger, mux: http.NewServeMux(), sameOrigin: http.NewCrossOriginProtection(),
-		clock: &clock{base: opts.Now}, journal: newJournal(), faults: &faults{},
+		clock: &clock{base: opts.Now}, journal: newJournal(bounds.requests), limits: bounds, faults: &faults{},
 		knobs: DefaultKnobs(), consents: map[string]*consent{}, codes: map[string]*code{},
 		accessTokens: map[string]*accessToken{}, refreshTokens: map[string]*refreshToken{},
 	}
