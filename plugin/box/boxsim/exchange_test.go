@@ -72,6 +72,17 @@ func TestNarrow(t *testing.T) {
 	}
 }
 
+func TestNarrowingIsAUse(t *testing.T) {
+	t.Parallel()
+	s := newSim(t)
+	first := s.signIn("ada@acme.example")
+	second := s.renewed(first.refresh)
+	s.narrow(second.access, "scope", "item_preview")
+	if s.works(first.access) {
+		t.Error("narrowing the new access token must kill the old one")
+	}
+}
+
 func TestNarrowRefusals(t *testing.T) {
 	t.Parallel()
 	s := newSim(t)

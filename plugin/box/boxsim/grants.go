@@ -168,13 +168,11 @@ func (s *Server) forget(now time.Time) {
 	}
 }
 
-// revoke kills everything that a grant gave. The caller holds s.mu.
+// revoke kills everything that a grant gave. Narrowed tokens end with those
+// that they came from. The caller holds s.mu.
 func (g *grant) revoke() {
 	for p := range g.alive {
 		p.kill(refreshRevoked)
-	}
-	for t := range g.narrowed {
-		t.dead = true
 	}
 	clear(g.alive)
 	clear(g.narrowed)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"testing"
@@ -83,7 +84,10 @@ func TestEndsWithItsContext(t *testing.T) {
 	if _, err := ctl.Wait(t.Context(), boxsim.RequestQuery{Stage: boxsim.Held}, 1, 10*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	calls.Go(func() { _, _ = ctl.Wait(t.Context(), boxsim.RequestQuery{}, 99, time.Minute) })
+	sent := make(chan struct{})
+	traced := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }})
+	calls.Go(func() { _, _ = ctl.Wait(traced, boxsim.RequestQuery{}, 99, time.Minute) })
+	<-sent
 	cancel()
 	if err := in.Wait(); err != nil {
 		t.Errorf("ended with %v", err)
@@ -107,11 +111,13 @@ func TestHTTPS(t *testing.T) {
 	}
 	ctl := in.Control()
 	ctl.Client = borrowed.Client()
+	ctl.Client.Transport.(*http.Transport).ForceAttemptHTTP2 = true
 	info, err := ctl.Info(t.Context())
 	if err != nil || !strings.HasPrefix(info.TokenURL, "https://127.0.0.1:") || info.ClientSecret != in.Info().ClientSecret {
 		t.Errorf("%+v, %v", info, err)
 	}
-	// A dropped connection must look like one over TLS too.
+	// A dropped connection must look like one over TLS too, also to a client
+	// that would speak HTTP/2.
 	if _, err := ctl.AddFault(t.Context(), boxsim.Fault{Then: boxsim.Action{Drop: true}}); err != nil {
 		t.Fatal(err)
 	}
