@@ -86,7 +86,12 @@ func TestEndsWithItsContext(t *testing.T) {
 	}
 	sent := make(chan struct{})
 	traced := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }})
-	calls.Go(func() { _, _ = ctl.Wait(traced, boxsim.RequestQuery{}, 99, time.Minute) })
+	// Its own connection, since one that was kept may pass for idle.
+	waiter := ctl
+	fresh := &http.Transport{}
+	defer fresh.CloseIdleConnections()
+	waiter.Client = &http.Client{Transport: fresh}
+	calls.Go(func() { _, _ = waiter.Wait(traced, boxsim.RequestQuery{}, 99, time.Minute) })
 	<-sent
 	cancel()
 	if err := in.Wait(); err != nil {
