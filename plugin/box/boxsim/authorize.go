@@ -82,7 +82,7 @@ func (s *Server) authorize(c *call) answer {
 
 func (s *Server) askConsent(pending *consent, login string) answer {
 	s.sweepConsents()
-	if len(s.consents) >= maxCodes {
+	if len(s.consents) >= s.limits.codes {
 		return pageError(http.StatusServiceUnavailable, "busy", "Too many sign-ins are open in this emulator.")
 	}
 	ticket := randomString(32, alphanumeric)
@@ -137,7 +137,7 @@ func (s *Server) allow(pending *consent, login string) answer {
 		return pageError(http.StatusForbidden, "account_deactivated", "This account has been deactivated.")
 	}
 	s.sweepCodes()
-	if len(s.codes) >= maxCodes {
+	if len(s.codes) >= s.limits.codes {
 		return pageError(http.StatusServiceUnavailable, "busy", "Too many sign-ins are open in this emulator.")
 	}
 	value := randomString(32, alphanumeric)
@@ -196,7 +196,7 @@ func (s *Server) sweepConsents() {
 // sweepCodes forgets codes an hour after they expired. Until then they are
 // kept to tell an expired or reused code from an unknown one.
 func (s *Server) sweepCodes() {
-	if len(s.codes) < maxCodes/2 {
+	if len(s.codes) < s.limits.codes/2 {
 		return
 	}
 	limit := s.clock.now().Add(-time.Hour)

@@ -8,9 +8,6 @@ import (
 	"time"
 )
 
-// maxNarrowed bounds the narrowed tokens of one grant.
-const maxNarrowed = 10_000
-
 const typeAccessToken = "urn:ietf:params:oauth:token-type:access_token"
 
 // restriction is one entry of restricted_to.
@@ -62,7 +59,7 @@ func (s *Server) narrow(c *call, now time.Time) answer {
 			return oauthRefusal(http.StatusBadRequest, "invalid_resource", "The target resource is invalid.")
 		}
 	}
-	if s.sweepNarrowed(subject.grant, now); len(subject.grant.narrowed) >= maxNarrowed {
+	if s.sweepNarrowed(subject.grant, now); len(subject.grant.narrowed) >= s.limits.narrowed {
 		return rowByName("token_rate_limited").answer()
 	}
 	if subject.pair != nil {
@@ -93,7 +90,7 @@ func (s *Server) narrow(c *call, now time.Time) answer {
 // sweepNarrowed forgets narrowed tokens that no longer work, once there are
 // many.
 func (s *Server) sweepNarrowed(g *grant, now time.Time) {
-	if len(g.narrowed) < maxNarrowed/2 {
+	if len(g.narrowed) < s.limits.narrowed/2 {
 		return
 	}
 	for t := range g.narrowed {

@@ -4,7 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"math/big"
+	mathrand "math/rand/v2"
 	"time"
 )
 
@@ -89,29 +89,35 @@ const (
 	alphanumeric    = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	lowercase       = "0123456789abcdefghijklmnopqrstuvwxyz"
 	narrowedLetters = alphanumeric + "-_"
-
-	// maxPairs bounds the memory of a long run; the oldest dead pairs are
-	// forgotten first.
-	maxPairs = 100_000
-	// maxCodes bounds the codes and open consent pages that are remembered.
-	maxCodes = 10_000
 )
 
-func randomString(n int, letters string) string {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = letters[randomBelow(len(letters))]
-	}
-	return string(b)
+// limits bound the memory of a long run.
+type limits struct {
+	pairs    int // the oldest dead ones are forgotten first
+	codes    int // and as many open consent pages
+	narrowed int // tokens of one grant
+	requests int // in the journal; the oldest are forgotten first
 }
 
-func randomBelow(n int) int {
-	// crypto/rand.Reader never fails, so neither does rand.Int.
-	v, err := rand.Int(rand.Reader, big.NewInt(int64(n)))
-	if err != nil {
-		return 0
+func defaultLimits() limits {
+	return limits{pairs: 100_000, codes: 10_000, narrowed: 10_000, requests: 100_000}
+}
+
+// randomString draws letters evenly: bytes beyond the last whole multiple of
+// the alphabet are drawn again. crypto/rand.Read never fails.
+func randomString(n int, letters string) string {
+	limit := 256 - 256%len(letters)
+	out := make([]byte, 0, n)
+	buf := make([]byte, n)
+	for len(out) < n {
+		_, _ = rand.Read(buf)
+		for _, b := range buf[:n-len(out)] {
+			if int(b) < limit {
+				out = append(out, letters[int(b)%len(letters)])
+			}
+		}
 	}
-	return int(v.Int64())
+	return string(out)
 }
 
 // newPair issues a pair. The caller holds s.mu.
@@ -136,7 +142,7 @@ func (s *Server) newPair(g *grant, parent *pair, now time.Time) *pair {
 func (s *Server) newAccess(p *pair, now time.Time) *accessToken {
 	lifetime := time.Duration(s.knobs.AccessLifetime)
 	if lifetime == 0 {
-		lifetime = time.Duration(3600+randomBelow(601)) * time.Second
+		lifetime = time.Duration(3600+mathrand.IntN(601)) * time.Second //nolint:gosec // not a secret
 	}
 	t := &accessToken{
 		value: randomString(32, alphanumeric), grant: p.grant, pair: p, scopes: p.grant.scopes,
@@ -148,7 +154,7 @@ func (s *Server) newAccess(p *pair, now time.Time) *accessToken {
 
 // forget drops the oldest pairs of which nothing works any more.
 func (s *Server) forget(now time.Time) {
-	for tries := 0; len(s.pairs) > maxPairs && tries < 16; tries++ {
+	for tries := 0; len(s.pairs) > s.limits.pairs && tries < 16; tries++ {
 		p := s.pairs[0]
 		s.pairs[0] = nil
 		s.pairs = s.pairs[1:]
@@ -162,13 +168,11 @@ func (s *Server) forget(now time.Time) {
 	}
 }
 
-// revoke kills everything that a grant gave. The caller holds s.mu.
+// revoke kills everything that a grant gave. Narrowed tokens end with those
+// that they came from. The caller holds s.mu.
 func (g *grant) revoke() {
 	for p := range g.alive {
 		p.kill(refreshRevoked)
-	}
-	for t := range g.narrowed {
-		t.dead = true
 	}
 	clear(g.alive)
 	clear(g.narrowed)

@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// maxRequests bounds the journal; the oldest requests are forgotten first.
-const maxRequests = 100_000
-
 // Stage is how far a request has come.
 type Stage string
 
@@ -89,13 +86,14 @@ func pathMatches(pattern, path string) bool {
 
 // journal is the list of requests, and tells those who wait for one.
 type journal struct {
+	max     int
 	mu      sync.Mutex
 	entries []*Request // by number
 	last    int64
 	changed chan struct{} // closed and replaced at every change
 }
 
-func newJournal() *journal { return &journal{changed: make(chan struct{})} }
+func newJournal(limit int) *journal { return &journal{max: limit, changed: make(chan struct{})} }
 
 // open adds a request and numbers it.
 func (j *journal) open(r *Request) {
@@ -103,8 +101,8 @@ func (j *journal) open(r *Request) {
 	defer j.mu.Unlock()
 	j.last++
 	r.Seq = j.last
-	if len(j.entries) >= maxRequests {
-		j.entries = slices.Delete(j.entries, 0, maxRequests/10)
+	if len(j.entries) >= j.max {
+		j.entries = slices.Delete(j.entries, 0, max(1, j.max/10))
 	}
 	j.entries = append(j.entries, r.clone())
 	j.announce()

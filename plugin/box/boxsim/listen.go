@@ -106,7 +106,6 @@ func (in *Instance) run(ctx context.Context, ln net.Listener) {
 	case <-ctx.Done():
 	}
 	cancelRequests() // ends holds and waits
-	in.Server.Close()
 	limit, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	if err := srv.Shutdown(limit); err != nil {

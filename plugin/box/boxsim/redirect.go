@@ -41,7 +41,7 @@ func redirectMatches(registered []string, raw string) bool {
 func sameButPort(registered, raw string) bool {
 	a, errA := url.Parse(registered)
 	b, errB := url.Parse(raw)
-	if errA != nil || errB != nil || !loopback(a.Hostname()) || b.User != nil {
+	if errA != nil || errB != nil || !loopback(a.Hostname()) {
 		return false
 	}
 	a.Host, b.Host = withoutPort(a), withoutPort(b)

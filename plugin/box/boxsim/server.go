@@ -51,6 +51,7 @@ type Server struct {
 	clock      *clock
 	journal    *journal
 	faults     *faults
+	limits     limits
 
 	mu            sync.Mutex // guards what follows
 	knobs         Knobs
@@ -92,14 +93,19 @@ func Endpoints() []string {
 	return out
 }
 
-// New returns an emulator. It fails if the options contradict Box's rules,
-// for example with a redirect URI that Box would not register.
-func New(opts Options) (*Server, error) {
+// ErrOptions says that the options contradict themselves or Box's rules, for
+// example with a redirect URI that Box would not register.
+var ErrOptions = errors.New("the emulator can't be set up like this")
+
+// New returns an emulator, or [ErrOptions] with all that is wrong.
+func New(opts Options) (*Server, error) { return newServer(opts, defaultLimits()) }
+
+func newServer(opts Options, bounds limits) (*Server, error) {
 	s := &Server{
 		clientID: opts.ClientID, clientSecret: opts.ClientSecret, controlToken: opts.ControlToken,
 		redirectURIs: slices.Clone(opts.RedirectURIs), scopes: slices.Clone(opts.Scopes),
 		log: opts.Logger, mux: http.NewServeMux(), sameOrigin: http.NewCrossOriginProtection(),
-		clock: &clock{base: opts.Now}, journal: newJournal(), faults: &faults{},
+		clock: &clock{base: opts.Now}, journal: newJournal(bounds.requests), limits: bounds, faults: &faults{},
 		knobs: DefaultKnobs(), consents: map[string]*consent{}, codes: map[string]*code{},
 		accessTokens: map[string]*accessToken{}, refreshTokens: map[string]*refreshToken{},
 	}
@@ -131,7 +137,7 @@ func New(opts Options) (*Server, error) {
 		s.knobs = *opts.Knobs
 	}
 	if err := s.check(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	s.tree = newTree(s.users[0])
 	for _, rt := range routes() {

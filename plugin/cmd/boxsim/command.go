@@ -142,6 +142,9 @@ func serve(ctx context.Context, s settings, stdin io.Reader, stdout, stderr io.W
 	if errors.Is(err, boxsim.ErrNotLoopback) {
 		return &usageError{fmt.Errorf("%w; --allow-remote allows it", err)}
 	}
+	if errors.Is(err, boxsim.ErrOptions) {
+		return &usageError{err}
+	}
 	if err != nil {
 		return err
 	}
