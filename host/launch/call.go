@@ -126,10 +126,11 @@ func (c *call) explain(ctx context.Context, err error) error {
 	}
 	name := c.inc.plugin.name
 	st := status.Convert(err)
-	// gRPC's own messages begin like this, on either side.
+	// What the gRPC library says about a message it received begins like this,
+	// on either side.
 	library := strings.HasPrefix(st.Message(), "grpc: ")
 	switch {
-	case st.Code() == codes.ResourceExhausted && library:
+	case st.Code() == codes.ResourceExhausted && (library || !c.answered.Load()):
 		return connector.Errorf(connector.LimitExceeded, connector.OriginConnector,
 			"A message to or from plugin %q is larger than the contract allows.", name).
 			WithDetail("the limit is %d bytes", handshake.MaxMessageBytes).

@@ -2,6 +2,7 @@ package launch_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -150,7 +151,9 @@ func (p fakePlugin) GRPCServer(_ *goplugin.GRPCBroker, s *grpc.Server) error {
 		Streams: []grpc.StreamDesc{{StreamName: "Watch", ServerStreams: true, ClientStreams: true, Handler: func(_ any, s grpc.ServerStream) error {
 			for {
 				var in wrapperspb.BytesValue
-				if err := s.RecvMsg(&in); err != nil {
+				if err := s.RecvMsg(&in); errors.Is(err, io.EOF) {
+					return nil
+				} else if err != nil {
 					return err
 				}
 				out, err := p.do(s.Context(), string(in.GetValue()))

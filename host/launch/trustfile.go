@@ -78,7 +78,7 @@ func (f *TrustFile) All() (map[string]TrustEntry, error) {
 	for key, entry := range document.Plugins {
 		digest, err := ParseDigest(entry.SHA256)
 		if err != nil {
-			return nil, f.damaged("its digest for %q is none", key).Because(err)
+			return nil, err // read has checked it
 		}
 		all[key] = TrustEntry{digest, entry.TrustedAt}
 	}
@@ -142,6 +142,11 @@ func (f *TrustFile) read() (trustDocument, error) {
 		return empty, f.damaged("it has no version")
 	case document.Plugins == nil:
 		document.Plugins = empty.Plugins
+	}
+	for key, entry := range document.Plugins {
+		if _, err := ParseDigest(entry.SHA256); err != nil {
+			return empty, f.damaged("its digest for %q is none", key).Because(err)
+		}
 	}
 	return document, nil
 }
