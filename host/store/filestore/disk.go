@@ -119,14 +119,17 @@ func (s *Store) syncFolder(folder string) error {
 	return nil
 }
 
-// read decodes a file. A missing one is fs.ErrNotExist, anything else that
-// fails is a diagnostic.
+// errAbsent says that a file isn't there, in a folder that is.
+var errAbsent = errors.New("no such file")
+
+// read decodes a file. A missing one is errAbsent, anything else that fails is
+// a diagnostic.
 func (s *Store) read(path, kind string, value any) error {
 	// Opening something else than a file, a pipe for one, may block.
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return s.absent(path, err)
+		return absent(path)
 	case err != nil:
 		return readFault(path, err)
 	case !info.Mode().IsRegular():
@@ -137,7 +140,7 @@ func (s *Store) read(path, kind string, value any) error {
 	content, err := os.ReadFile(path) //nolint:gosec // names are escaped
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return s.absent(path, err)
+		return absent(path)
 	case err != nil:
 		return readFault(path, err)
 	}
@@ -145,12 +148,12 @@ func (s *Store) read(path, kind string, value any) error {
 }
 
 // absent tells a file that isn't there from a store that isn't there.
-func (s *Store) absent(path string, err error) error {
+func absent(path string) error {
 	folder := filepath.Dir(path)
-	if _, statErr := os.Stat(folder); statErr != nil {
-		return writeFault(folder, statErr)
+	if _, err := os.Stat(folder); err != nil {
+		return writeFault(folder, err)
 	}
-	return err
+	return errAbsent
 }
 
 // names lists the files with data in a folder, in no order. What is hidden or

@@ -234,7 +234,7 @@ func (s *Store) identify(ctx context.Context) error {
 	var body storeFormat
 	path := s.path(storeFile)
 	err := s.read(path, kindStore, &body)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, errAbsent) {
 		err = s.create(ctx, &body)
 	}
 	if err != nil {
@@ -265,7 +265,7 @@ func (s *Store) create(ctx context.Context, body *storeFormat) error {
 	}
 	defer unlock()
 	path := s.path(storeFile)
-	if err := s.read(path, kindStore, body); !errors.Is(err, fs.ErrNotExist) {
+	if err := s.read(path, kindStore, body); !errors.Is(err, errAbsent) {
 		return err
 	}
 	for _, folder := range []string{records, flows} {

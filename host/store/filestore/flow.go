@@ -3,7 +3,6 @@ package filestore
 import (
 	"context"
 	"errors"
-	"io/fs"
 
 	"github.com/boxconnection/connector/host/store"
 	"github.com/boxconnection/connector/proto/connector"
@@ -64,7 +63,7 @@ func (s *Store) flow(id string) (*store.Flow, error) {
 	path := s.path(flows, flowName(id))
 	err := s.read(path, kindFlow, f)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), err == nil && !s.clock.now().Before(f.ExpiresAt):
+	case errors.Is(err, errAbsent), err == nil && !s.clock.now().Before(f.ExpiresAt):
 		return nil, connector.Errorf(connector.ConnectionNotFound, connector.OriginHost, "There is no such sign-in, or no longer.").
 			Suggest("Begin the sign-in again.")
 	case err != nil:

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io/fs"
 	"slices"
 
 	"github.com/boxconnection/connector/host/store"
@@ -74,7 +73,7 @@ func (s *Store) scan(ctx context.Context, wanted func(name string) bool, each fu
 		}
 		r, err := s.load(name)
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // removed since
+		case errors.Is(err, errAbsent): // removed since
 		case err != nil:
 			each(store.Listed{Key: keyOf(name), Err: connector.Diagnose(err, connector.OriginHost)})
 		case !expired(r, now):

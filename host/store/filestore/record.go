@@ -128,7 +128,7 @@ func (s *Store) get(key store.Key) (*store.Record, error) {
 	}
 	r, err := s.load(recordName(key))
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, errAbsent):
 		return nil, notFound(key)
 	case err != nil:
 		return nil, err
