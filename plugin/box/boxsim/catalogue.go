@@ -9,9 +9,9 @@ type Surface string
 const (
 	SurfaceAuthorize Surface = "authorize" // the consent page
 	SurfaceToken     Surface = "token"     // the token and revocation endpoints
-	SurfaceAPI       Surface = "api"
-	SurfaceWeb       Surface = "web"   // a front server of Box, at any endpoint
-	SurfaceProxy     Surface = "proxy" // something between the client and Box
+	SurfaceAPI       Surface = "api"       // calls with an access token
+	SurfaceWeb       Surface = "web"       // a front server of Box, at any endpoint
+	SurfaceProxy     Surface = "proxy"     // something between the client and Box
 )
 
 // Row is a failure that has been documented or seen, and that a fault can

@@ -44,17 +44,17 @@ type Control struct {
 
 // Info returns the emulator's addresses and credentials.
 func (c Control) Info(ctx context.Context) (Info, error) {
-	return call1[Info](ctx, c, http.MethodGet, "/info", nil)
+	return fetch[Info](ctx, c, http.MethodGet, "/info", nil)
 }
 
 // State returns what is alive and what was counted.
 func (c Control) State(ctx context.Context) (State, error) {
-	return call1[State](ctx, c, http.MethodGet, "/state", nil)
+	return fetch[State](ctx, c, http.MethodGet, "/state", nil)
 }
 
 // Requests lists the requests that were seen.
 func (c Control) Requests(ctx context.Context, q RequestQuery) ([]Request, error) {
-	list, err := call1[requestList](ctx, c, http.MethodGet, "/requests?"+q.query().Encode(), nil)
+	list, err := fetch[requestList](ctx, c, http.MethodGet, "/requests?"+q.query().Encode(), nil)
 	return list.Requests, err
 }
 
@@ -65,7 +65,7 @@ func (c Control) Wait(ctx context.Context, q RequestQuery, n int, limit time.Dur
 	p := q.query()
 	p.Set("wait", limit.String())
 	p.Set("count", strconv.Itoa(n))
-	list, err := call1[requestList](ctx, c, http.MethodGet, "/requests?"+p.Encode(), nil)
+	list, err := fetch[requestList](ctx, c, http.MethodGet, "/requests?"+p.Encode(), nil)
 	if err == nil && !list.Complete {
 		err = fmt.Errorf("%w: %d of %d within %s", ErrWaitPassed, len(list.Requests), n, limit)
 	}
@@ -85,12 +85,12 @@ func (c Control) ResetRequests(ctx context.Context) error {
 
 // AddFault adds a fault and returns it with its ID.
 func (c Control) AddFault(ctx context.Context, f Fault) (Fault, error) {
-	return call1[Fault](ctx, c, http.MethodPost, "/faults", f)
+	return fetch[Fault](ctx, c, http.MethodPost, "/faults", f)
 }
 
 // Faults lists the faults, spent ones too.
 func (c Control) Faults(ctx context.Context) ([]Fault, error) {
-	return call1[[]Fault](ctx, c, http.MethodGet, "/faults", nil)
+	return fetch[[]Fault](ctx, c, http.MethodGet, "/faults", nil)
 }
 
 // ClearFaults removes all faults, and releases what they hold.
@@ -110,7 +110,7 @@ func (c Control) Release(ctx context.Context, id string) error {
 
 // Knobs returns the knobs.
 func (c Control) Knobs(ctx context.Context) (Knobs, error) {
-	return call1[Knobs](ctx, c, http.MethodGet, "/knobs", nil)
+	return fetch[Knobs](ctx, c, http.MethodGet, "/knobs", nil)
 }
 
 // SetKnobs reads the knobs, lets change alter them, and writes them back.
@@ -126,7 +126,7 @@ func (c Control) SetKnobs(ctx context.Context, change func(*Knobs)) error {
 
 // Clock returns the emulator's time.
 func (c Control) Clock(ctx context.Context) (Clock, error) {
-	return call1[Clock](ctx, c, http.MethodGet, "/clock", nil)
+	return fetch[Clock](ctx, c, http.MethodGet, "/clock", nil)
 }
 
 // Advance moves the emulator's clock, backwards if d is negative.
@@ -166,11 +166,11 @@ func (c Control) Activate(ctx context.Context, user string) error {
 }
 
 func (c Control) end(ctx context.Context, how end, in tokenChoice) (int, error) {
-	out, err := call1[map[string]int](ctx, c, http.MethodPost, "/tokens/"+string(how), in)
+	out, err := fetch[map[string]int](ctx, c, http.MethodPost, "/tokens/"+string(how), in)
 	return out["ended"], err
 }
 
-func call1[T any](ctx context.Context, c Control, method, path string, in any) (T, error) {
+func fetch[T any](ctx context.Context, c Control, method, path string, in any) (T, error) {
 	var out T
 	err := c.do(ctx, method, path, in, &out)
 	return out, err
