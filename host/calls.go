@@ -41,7 +41,11 @@ func (c calls) describe(ctx context.Context) (connector.Description, error) {
 	if err != nil {
 		return connector.Description{}, protoconv.ErrorFromStatus(err)
 	}
-	return *protoconv.DescriptionFromProto(resp), nil
+	d, err := protoconv.DescriptionFromProto(resp)
+	if err != nil {
+		return connector.Description{}, err
+	}
+	return d, nil
 }
 
 func (c calls) validate(ctx context.Context, settings []byte) (connector.Diagnostics, error) {

@@ -66,7 +66,7 @@ func (a *app) createCommand() *cobra.Command {
 			}
 			return a.print(info, func(w io.Writer) {
 				say(w, "Saved the connection %s.", args[0])
-				if c.Description().Has(connector.CapabilityAuthorize) {
+				if d := c.Description(); d.Has(connector.CapabilityAuthorize) {
 					say(w, "Register this redirect URI with the application, then sign in with: connectorctl connection sign-in %s\n  %s",
 						args[0], loopback.RedirectURI(a.owner, loopback.DefaultPort))
 				}

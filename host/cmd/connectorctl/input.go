@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/url"
@@ -86,15 +85,15 @@ func (a *app) settings(d *descriptor.Descriptor, f *settingsFlags) (descriptor.S
 // for the validation to tell.
 func typed(t descriptor.Type, value string) any {
 	switch t {
-	case descriptor.TypeBoolean:
+	case descriptor.Boolean:
 		if b, err := strconv.ParseBool(value); err == nil {
 			return b
 		}
-	case descriptor.TypeInteger, descriptor.TypeNumber:
+	case descriptor.Integer, descriptor.Number:
 		if n, err := strconv.ParseFloat(value, 64); err == nil {
 			return n
 		}
-	case descriptor.TypeString:
+	case descriptor.String:
 	}
 	return value
 }
