@@ -73,12 +73,18 @@ func (u *checkup) complete(context.Context) connector.Check {
 	return plugin.Passed("All values are there.")
 }
 
-// authorizationHost looks whether the sign-in page's host answers. Any answer
-// will do: the page itself needs a person.
+// authorizationHost looks whether the sign-in page's host answers, and that of
+// the tokens, unless another check asks it. Any answer will do: the page needs
+// a person, and the token endpoint a grant.
 func (u *checkup) authorizationHost(ctx context.Context) connector.Check {
 	a, _, d := u.knock(ctx, u.settings.AuthorizeURL)
 	if d != nil {
 		return plugin.Failed(d.At("/authorize_url"))
+	}
+	if host := hostOf(u.settings.TokenURL); host != a.host && host != hostOf(u.settings.APIURL) {
+		if _, _, d := u.knock(ctx, u.settings.TokenURL); d != nil {
+			return plugin.Failed(d.At("/token_url"))
+		}
 	}
 	return plugin.Passed("%s answers.", a.host)
 }
@@ -105,7 +111,8 @@ func (u *checkup) knock(ctx context.Context, target string) (*reply, time.Durati
 	if d != nil {
 		return nil, 0, d
 	}
-	if a.status == http.StatusProxyAuthRequired || a.foreignChallenge() || a.status >= 500 {
+	down := a.status >= 500 && a.status != http.StatusNotImplemented // which is about HEAD
+	if a.status == http.StatusProxyAuthRequired || a.foreignChallenge() || down {
 		return nil, 0, a.common("")
 	}
 	return a, took, nil

@@ -75,6 +75,7 @@ func TestEachCheckFails(t *testing.T) {
 		"no secret": {dated(0), []string{"client_secret", ""}, nil, "settings", connector.CheckFailed, connector.SettingRequired,
 			[]string{"authorization_host", "api_reachable", "clock", "token_accepted", "account_active", "root_folder", "scopes"}},
 		"sign-in page away": {dated(0), []string{"authorize_url", closed}, nil, "authorization_host", connector.CheckFailed, connector.ConnectionFailed, nil},
+		"tokens away":       {dated(0), []string{"token_url", closed}, nil, "authorization_host", connector.CheckFailed, connector.ConnectionFailed, nil},
 		"sign-in page unknown": {dated(0), []string{"authorize_url", "https://nowhere.invalid"}, nil,
 			"authorization_host", connector.CheckFailed, connector.NameResolutionFailed, nil},
 		"API away": {dated(0), []string{"api_url", closed}, nil, "api_reachable", connector.CheckFailed, connector.ConnectionFailed,
@@ -90,6 +91,8 @@ func TestEachCheckFails(t *testing.T) {
 			"token_accepted", connector.CheckFailed, connector.AccountInactive, []string{"account_active", "root_folder", "scopes"}},
 		"rate limit": {instead(me, saysJSON(429, `{"code":"rate_limit_exceeded"}`)), nil, nil,
 			"token_accepted", connector.CheckFailed, connector.RateLimited, []string{"account_active", "root_folder", "scopes"}},
+		"page of a proxy": {instead(me, says(403, "text/html", "<html>")), nil, nil,
+			"token_accepted", connector.CheckFailed, connector.UnexpectedAnswer, []string{"account_active", "root_folder", "scopes"}},
 		"account inactive":   {user(`,"status":"inactive"`), nil, nil, "account_active", connector.CheckFailed, connector.AccountInactive, nil},
 		"account restricted": {user(`,"status":"cannot_delete_edit"`), nil, nil, "account_active", connector.CheckWarning, connector.PermissionDenied, nil},
 		"root folder closed": {instead(root, says(403, "", "", "WWW-Authenticate", `Bearer realm="Service", error="insufficient_scope"`)), nil, nil,
@@ -150,6 +153,24 @@ func TestChecksWithoutAccess(t *testing.T) {
 	for _, r := range s.all() {
 		if r.header.Get("Authorization") != "" {
 			t.Error("something was sent as a token")
+		}
+	}
+}
+
+// Servers that don't know the method answer all the same.
+func TestServiceWithoutHEAD(t *testing.T) {
+	t.Parallel()
+	s := newService(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			w.WriteHeader(http.StatusNotImplemented)
+			return
+		}
+		likeBox(w, r)
+	})
+	results := runChecks(t, box.New(), plugin.TestRequest{Settings: settingsFor(s.URL), Access: testAccess()})
+	for _, id := range []string{"authorization_host", "api_reachable", "token_accepted"} {
+		if results[id].Status != connector.CheckPassed {
+			t.Errorf("%s: %v", id, results[id].Diagnostic)
 		}
 	}
 }
