@@ -58,6 +58,7 @@ type Store struct {
 	disk  disk
 	clock clock
 	gates gates
+	index index
 
 	mu        sync.Mutex
 	closed    bool

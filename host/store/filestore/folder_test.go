@@ -119,7 +119,8 @@ func TestModes(t *testing.T) {
 	}
 	for _, umask := range []string{"000", "022", "277", "777"} {
 		place := newFolder(t)
-		for what, got := range sendVisitor(t, place, "umask "+umask+` && exec "$0"`, nil) {
+		lend(t, filepath.Dir(place))
+		for what, got := range sendVisitor(t, place, "umask "+umask+` && exec "$0"`, asNobody) {
 			if got != "ok" {
 				t.Errorf("umask %s: %s: %s", umask, what, got)
 			}

@@ -149,6 +149,9 @@ func (s *Store) hold(ctx context.Context) (string, error) {
 			// Somebody who tidies up took the file for a dead holder's.
 			continue
 		}
+		// Under a strict umask others couldn't ask whether it is locked; then
+		// the lease lasts until its deadline, which is no reason to fail.
+		_ = os.Chmod(path, fileMode)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.closed {

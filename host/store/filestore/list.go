@@ -17,13 +17,25 @@ func (s *Store) List(ctx context.Context, q store.Query) ([]store.Listed, error)
 		return nil, err
 	}
 	var listed []store.Listed
-	err := s.scan(ctx, func(name string) bool { return nameFits(name, q) }, func(l store.Listed) {
-		if l.Err != nil || fits(l.Record, q) {
-			listed = append(listed, l)
-		}
-	})
+	names, err := s.names(records)
 	if err != nil {
 		return nil, err
+	}
+	now := s.clock.now()
+	for _, name := range names {
+		if !nameFits(name, q) {
+			continue
+		}
+		if err := s.enter(ctx); err != nil {
+			return nil, err
+		}
+		switch r, err := s.load(name); {
+		case errors.Is(err, errAbsent): // removed since
+		case err != nil:
+			listed = append(listed, store.Listed{Key: keyOf(name), Err: connector.Diagnose(err, connector.OriginHost)})
+		case fits(r, q) && !expired(r, now):
+			listed = append(listed, store.Listed{Key: r.Key, Record: r})
+		}
 	}
 	slices.SortFunc(listed, func(a, b store.Listed) int {
 		return cmp.Or(cmp.Compare(nameOf(a), nameOf(b)), compareKeys(a.Key, b.Key))
@@ -38,14 +50,20 @@ func (s *Store) Due(ctx context.Context, limit int) ([]store.Key, error) {
 	}
 	s.sweep(ctx)
 	now := s.clock.now()
-	var due []*store.Record
-	err := s.scan(ctx, func(string) bool { return true }, func(l store.Listed) {
-		if r := l.Record; l.Err == nil && !r.DueAt.IsZero() && !now.Before(r.DueAt) {
-			due = append(due, r)
-		}
-	})
+	names, err := s.names(records)
 	if err != nil {
 		return nil, err
+	}
+	s.index.keep(names)
+	var due []*store.Record
+	for _, name := range names {
+		if err := s.enter(ctx); err != nil {
+			return nil, err
+		}
+		// What can't be read can't be worked on; List tells of it.
+		if r, err := s.glance(name); err == nil && !r.DueAt.IsZero() && !now.Before(r.DueAt) && !expired(r, now) {
+			due = append(due, r)
+		}
 	}
 	slices.SortFunc(due, func(a, b *store.Record) int {
 		return cmp.Or(a.DueAt.Compare(b.DueAt), compareKeys(a.Key, b.Key))
@@ -55,32 +73,6 @@ func (s *Store) Due(ctx context.Context, limit int) ([]store.Key, error) {
 		keys = append(keys, r.Key)
 	}
 	return keys, nil
-}
-
-// scan reads all wanted records but expired drafts.
-func (s *Store) scan(ctx context.Context, wanted func(name string) bool, each func(store.Listed)) error {
-	names, err := s.names(records)
-	if err != nil {
-		return err
-	}
-	now := s.clock.now()
-	for _, name := range names {
-		if !wanted(name) {
-			continue
-		}
-		if err := s.enter(ctx); err != nil {
-			return err
-		}
-		r, err := s.load(name)
-		switch {
-		case errors.Is(err, errAbsent): // removed since
-		case err != nil:
-			each(store.Listed{Key: keyOf(name), Err: connector.Diagnose(err, connector.OriginHost)})
-		case !expired(r, now):
-			each(store.Listed{Key: r.Key, Record: r})
-		}
-	}
-	return nil
 }
 
 // nameFits tells by a file's name whether its record can be what is asked for.

@@ -217,3 +217,43 @@ func TestClock(t *testing.T) {
 		}
 	}
 }
+
+// What a handle remembers of records never outlives a change by somebody else.
+func TestIndexSeesChanges(t *testing.T) {
+	t.Parallel()
+	folder := newFolder(t)
+	s, other := openFolder(t, folder), openFolder(t, folder)
+	r := create(t, s)
+	old := time.Now().Add(-time.Hour)
+	// due tells what is due after a change that is as old as the one before, so
+	// that both are remembered.
+	due := func(at time.Time) int {
+		t.Helper()
+		r.DueAt = at
+		if err := other.Update(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(filestore.RecordPath(folder, testKey), old, old); err != nil {
+			t.Fatal(err)
+		}
+		var keys []store.Key
+		for range 2 {
+			var err error
+			if keys, err = s.Due(t.Context(), 10); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return len(keys)
+	}
+	for range 3 {
+		if got := due(time.Now().Add(-time.Minute)); got != 1 {
+			t.Fatalf("%d are due, want 1", got)
+		}
+		if got := due(time.Now().Add(time.Minute)); got != 0 {
+			t.Fatalf("%d are due, want none", got)
+		}
+	}
+	if get(t, s).Sealed == nil {
+		t.Error("the sealed values are gone")
+	}
+}

@@ -182,7 +182,7 @@ func (s *Store) checkName(r *store.Record) error {
 		if name == own || !strings.HasPrefix(name, prefix) {
 			continue
 		}
-		if other, err := s.load(name); err == nil && claim(other) == claim(r) {
+		if other, err := s.glance(name); err == nil && claim(other) == claim(r) {
 			return connector.Errorf(connector.ConnectionExists, connector.OriginHost,
 				"There is a connection named %q already.", r.Name).Suggest("Choose another name.")
 		}

@@ -61,7 +61,7 @@ func (s *Store) sweep(ctx context.Context) {
 	}
 	if names, err := s.names(records); err == nil {
 		for _, name := range names {
-			over := func() bool { r, err := s.load(name); return err == nil && expired(r, now) }
+			over := func() bool { r, err := s.glance(name); return err == nil && expired(r, now) }
 			s.removeIf(ctx, records, name, over)
 		}
 	}

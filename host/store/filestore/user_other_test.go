@@ -5,6 +5,7 @@ package filestore_test
 import (
 	"os/exec"
 	"testing"
+	"time"
 )
 
 func asNobody(*exec.Cmd) {}
@@ -13,3 +14,5 @@ func lend(t testing.TB, _ string) {
 	t.Helper()
 	t.Skip("this system has no modes")
 }
+
+func processorTime() time.Duration { return 0 }

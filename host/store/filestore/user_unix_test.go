@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // nobody is a user without rights.
@@ -41,4 +42,13 @@ func lend(t testing.TB, folder string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// processorTime is what this process used of the processors so far.
+func processorTime() time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
