@@ -98,7 +98,7 @@ const fakeLayout = `{"type":"Categorization","elements":[{"type":"Category","lab
  {"type":"Control","scope":"#/properties/client_secret","options":{"format":"password"}}]}]}`
 
 func (s *service) Describe(context.Context, *connectorv1.DescribeRequest) (*connectorv1.DescribeResponse, error) {
-	return protoconv.DescriptionToProto(&connector.Description{
+	return protoconv.DescriptionToProto(connector.Description{
 		ID: "fake", Title: "Fake", Version: "1", SignIns: []connector.SignIn{connector.SignInAuthorizationCode},
 		Capabilities: []connector.Capability{
 			connector.CapabilityAuthorize, connector.CapabilityIdentify, connector.CapabilityRevoke, connector.CapabilityNarrow,
