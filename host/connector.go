@@ -1,8 +1,10 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 
 	"google.golang.org/grpc"
 
@@ -38,8 +40,8 @@ type Connector struct {
 func (h *Host) Load(ctx context.Context, p Plugin) (*Connector, error) {
 	c := &Connector{plugin: p, calls: newCalls(p)}
 	err := c.check(ctx)
-	h.record(ctx, audit.Event{Action: audit.ActionLoad, Subject: c.description.ID + " " + p.Digest().String()}, err)
-	if err != nil {
+	aerr := h.record(ctx, audit.Event{Action: audit.ActionLoad, Subject: c.description.ID + " " + p.Digest().String()}, err)
+	if err = cmp.Or(err, aerr); err != nil {
 		return nil, err
 	}
 	h.mu.Lock()
@@ -72,26 +74,33 @@ func (c *Connector) Descriptor() *descriptor.Descriptor { return c.descriptor }
 // form's fields: by the descriptor first, and if that is content by the
 // connector. Values of secrets are never in it.
 func (c *Connector) Validate(ctx context.Context, settings []byte) (connector.Diagnostics, error) {
-	_, problems, err := c.normalise(ctx, settings)
-	return problems, err
+	_, warnings, err := c.normalise(ctx, settings)
+	if invalid, ok := errors.AsType[*InvalidSettings](err); ok {
+		return invalid.Problems, nil
+	}
+	return warnings, err
 }
 
-// normalise returns settings ready to be stored, or what is wrong with them.
+// normalise returns settings ready to be stored, and what a person should know
+// of them. Settings that break a rule are an *InvalidSettings error.
 func (c *Connector) normalise(ctx context.Context, settings []byte) ([]byte, connector.Diagnostics, error) {
 	s, err := descriptor.Decode(settings)
 	if err != nil {
 		return nil, nil, err
 	}
 	s = c.descriptor.Normalize(s)
-	if problems := c.descriptor.Validate(s); problems.Err() != nil {
-		return nil, problems, nil
+	if err := invalid(c.descriptor.Validate(s)); err != nil {
+		return nil, nil, err
 	}
 	normal, err := json.Marshal(s)
 	if err != nil {
 		return nil, nil, err
 	}
-	problems, err := c.calls.validate(ctx, normal)
-	return normal, problems, err
+	found, err := c.calls.validate(ctx, normal)
+	if err == nil {
+		err = invalid(found)
+	}
+	return normal, found, err
 }
 
 // connector returns the loaded connector of a record.

@@ -24,6 +24,14 @@ func (e *InvalidSettings) Error() string { return e.Problems.Err().Error() }
 // Unwrap returns the first problem.
 func (e *InvalidSettings) Unwrap() error { return e.Problems.Err() }
 
+// invalid makes an error of problems, if one of them is an error.
+func invalid(problems connector.Diagnostics) error {
+	if problems.Err() == nil {
+		return nil
+	}
+	return &InvalidSettings{problems}
+}
+
 // Edit is a change of a connection's settings.
 type Edit struct {
 	// Settings holds what changes: a value replaces, null clears, and what is
@@ -67,19 +75,16 @@ func (c *Connection) Edit(ctx context.Context, e Edit) (*Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	normal, problems, err := conn.normalise(ctx, raw)
+	normal, _, err := conn.normalise(ctx, raw)
 	if err != nil {
 		return nil, err
 	}
-	if problems.Err() != nil {
-		return nil, &InvalidSettings{problems}
+	changed, err := destinationsChanged(conn, old, config{settings: normal, network: network})
+	if err == nil && len(changed) > 0 {
+		err = invalid(secretsToRepeat(conn, stored, e.Settings, changed))
 	}
-	if changed, err := destinationsChanged(conn, old, config{settings: normal, network: network}); err != nil {
+	if err != nil {
 		return nil, err
-	} else if len(changed) > 0 {
-		if problems := secretsToRepeat(conn, stored, e.Settings, changed); problems.Err() != nil {
-			return nil, &InvalidSettings{problems}
-		}
 	}
 	r, err := c.tenant.newDraft(ctx, conn, normal, network)
 	if err != nil {

@@ -56,7 +56,7 @@ func (l *life) fly(ctx context.Context, req want) (*handout, error) {
 		if h != nil {
 			return h, nil
 		}
-		if err == errMoved {
+		if errors.Is(err, errMoved) {
 			continue
 		}
 		if !waits.next(ctx, l.host, err) {

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -212,7 +213,7 @@ func (l *life) spend(ctx context.Context, h *handout) {
 		delete(r.Sealed, store.FieldPrevious)
 		return nil
 	})
-	if err != nil && err != errOutdated {
+	if err != nil && !errors.Is(err, errOutdated) {
 		l.host.log.WarnContext(ctx, "the credential before this one is kept", "connection", l.key.credential.Connection, "error", err)
 	}
 }

@@ -57,7 +57,7 @@ func (l *life) renew(ctx context.Context, s *sight, req want) (*handout, error) 
 		return nil, err
 	}
 	h, err := l.spendCredential(ctx, under, req)
-	if err != errMoved {
+	if !errors.Is(err, errMoved) {
 		l.auditRenewal(ctx, r, err)
 	}
 	l.remember(err)

@@ -1,6 +1,7 @@
 package host_test
 
 import (
+	"errors"
 	"net/url"
 	"strings"
 	"sync"
@@ -233,8 +234,8 @@ func TestInvalidSettingsAreToldAllAtOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, newPlace(t), newService())
 	_, err := r.tenant.Draft(t.Context(), r.box, []byte(`{"url":"ftp://x","clientid":"a"}`), host.DraftOptions{})
-	invalid, ok := err.(*host.InvalidSettings)
-	if !ok || len(invalid.Problems) != 4 {
+	var invalid *host.InvalidSettings
+	if !errors.As(err, &invalid) || len(invalid.Problems) != 4 {
 		t.Fatalf("%v", err)
 	}
 	wantCode(t, err, connector.SettingInvalid)

@@ -63,12 +63,9 @@ func (t *Tenant) Draft(ctx context.Context, c *Connector, settings []byte, o Dra
 }
 
 func (t *Tenant) draft(ctx context.Context, c *Connector, settings []byte, o DraftOptions) (*Connection, error) {
-	normal, problems, err := c.normalise(ctx, settings)
+	normal, _, err := c.normalise(ctx, settings)
 	if err != nil {
 		return nil, err
-	}
-	if problems.Err() != nil {
-		return nil, &InvalidSettings{problems}
 	}
 	r, err := t.newDraft(ctx, c, normal, o.Network)
 	if err != nil {

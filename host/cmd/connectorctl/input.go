@@ -132,7 +132,7 @@ func (a *app) prompt(name string) (string, error) {
 
 // read reads a file, or standard input for "-", up to a limit.
 func (a *app) read(path string, limit int64) ([]byte, error) {
-	var r io.Reader = a.stdin
+	r := a.stdin
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
