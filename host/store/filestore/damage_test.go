@@ -84,9 +84,11 @@ func TestEveryByteCounts(t *testing.T) {
 		t.Fatalf("the whole file: %v", err)
 	}
 	for i := range whole {
-		flipped := bytes.Clone(whole)
-		flipped[i] ^= 1 << (i % 8)
-		diagnostic(t, "a flipped bit", filestore.Decode(flipped, "record", &r), connector.StoreDamaged)
+		for bit := range 8 {
+			flipped := bytes.Clone(whole)
+			flipped[i] ^= 1 << bit
+			diagnostic(t, "a flipped bit", filestore.Decode(flipped, "record", &r), connector.StoreDamaged)
+		}
 		diagnostic(t, "a cut", filestore.Decode(whole[:i], "record", &r), connector.StoreDamaged)
 	}
 }

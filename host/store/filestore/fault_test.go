@@ -92,6 +92,9 @@ func TestNoLeaseOnABrokenDisk(t *testing.T) {
 		if f.step != filestore.StepRename {
 			diagnostic(t, f.step+": Writable", s.Writable(t.Context()), connector.StoreUnwritable)
 		}
+		if left, err := os.ReadDir(filepath.Join(folder, "leases")); err != nil || len(left) != 0 {
+			t.Errorf("%s: the lease left %v, %v", f.step, left, err)
+		}
 		if _, err := s.List(t.Context(), store.Query{}); err != nil {
 			t.Errorf("%s: List: %v", f.step, err)
 		}
