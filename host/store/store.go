@@ -165,7 +165,7 @@ type Flow struct {
 // ConnectionExists, ConnectionChanged (the compare-and-swap lost),
 // StoreUnwritable, StoreDamaged, StoreBusy, StoreVersionNewer,
 // StoreUnavailable, StoreUnsuitable, or UsageWrong for a call that can't be
-// meant, such as an empty part of a key. Where the context ended, the
+// meant, such as a key with a part that is empty or isn't UTF-8. Where the context ended, the
 // diagnostic unwraps to its error.
 type Store interface {
 	// Now is the store's clock. All times in the store are on it.

@@ -24,7 +24,7 @@ var recordTests = []test{
 	{"an update leaves the lease alone", testUpdateIgnoresLease},
 	{"a draft can be deleted and nothing else", testDelete},
 	{"a draft ends at its time", testExpiredDraft},
-	{"an incomplete key is refused", testIncompleteKey},
+	{"a key that can't be meant is refused", testWrongKey},
 	{"times are on the store's clock", testClock},
 	{"a closed handle refuses", testClose},
 }
@@ -263,9 +263,11 @@ func testExpiredDraft(t *testing.T, p *place) {
 	get(t, s, connection.Key)
 }
 
-func testIncompleteKey(t *testing.T, p *place) {
+func testWrongKey(t *testing.T, p *place) {
 	s := p.open(t)
-	for _, k := range []store.Key{{}, {Connection: "c", Environment: "e"}, {Owner: "o", Environment: "e"}, {Owner: "o", Connection: "c"}} {
+	nameless := saved("c", "\xff")
+	wantCode(t, "Create with a name that isn't UTF-8", s.Create(t.Context(), nameless), connector.UsageWrong)
+	for _, k := range []store.Key{{}, {Owner: "\xff", Connection: "c", Environment: "e"}, {Connection: "c", Environment: "e"}, {Owner: "o", Environment: "e"}, {Owner: "o", Connection: "c"}} {
 		r := saved("c", "n")
 		r.Key = k
 		wantCode(t, fmt.Sprintf("Create(%v)", k), s.Create(t.Context(), r), connector.UsageWrong)
