@@ -199,7 +199,7 @@ func makeFolder(path string) error {
 	case err != nil:
 		return err
 	}
-	return os.Chmod(path, folderMode) //nolint:gosec // a folder needs x
+	return os.Chmod(path, folderMode)
 }
 
 // openToOthers reports whether others may use what should be private.

@@ -131,8 +131,12 @@ func testCreateTwice(t *testing.T, p *place) {
 	r.State, r.Sealed = store.StateTombstone, nil
 	update(t, s, r)
 	wantCode(t, "Create over a tombstone", s.Create(t.Context(), saved("c", "three")), connector.ConnectionExists)
-	if got := get(t, s, r.Key); got.State != store.StateTombstone {
-		t.Errorf("the tombstone became %s", got.State)
+	got := get(t, s, r.Key)
+	if got.State != store.StateTombstone || len(got.Sealed) != 0 {
+		t.Errorf("the tombstone is %s with %d sealed values", got.State, len(got.Sealed))
+	}
+	if got.Sealed == nil {
+		t.Error("a record without sealed values has no map for them")
 	}
 }
 
