@@ -150,7 +150,7 @@ func TestModesOfTheKey(t *testing.T) {
 	}
 	folder := t.TempDir()
 	_, err := seal.OpenOrCreate(t.Context(), folder, true)
-	diagnostic(t, "a folder", err, connector.StoreUnsuitable)
+	wantCode(t, "a folder", err, connector.StoreUnsuitable)
 }
 
 // Whoever starts at the same moment ends up with the same key.
@@ -244,7 +244,7 @@ func TestForeignKeyFileLater(t *testing.T) {
 	opens(t, k, sealed(t, foreign, "theirs"), "theirs")
 	opens(t, k, value, "secret")
 	_, err := k.Rotate(t.Context())
-	diagnostic(t, "Rotate", err, connector.SealingKeyWrong)
+	wantCode(t, "Rotate", err, connector.SealingKeyWrong)
 	opens(t, k, value, "secret")
 }
 

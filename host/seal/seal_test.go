@@ -69,6 +69,13 @@ func opens(t testing.TB, k seal.Sealer, value []byte, want string) {
 	}
 }
 
+// wantCode fails the test unless err is a diagnostic with the code that says
+// what to do.
+func wantCode(t testing.TB, what string, err error, code connector.Code) {
+	t.Helper()
+	_ = diagnostic(t, what, err, code)
+}
+
 func diagnostic(t testing.TB, what string, err error, code connector.Code) *connector.Diagnostic {
 	t.Helper()
 	d, ok := errors.AsType[*connector.Diagnostic](err)
@@ -131,7 +138,7 @@ func TestBoundToItsPlace(t *testing.T) {
 				}
 				continue
 			}
-			diagnostic(t, "moved", err, connector.StoreDamaged)
+			wantCode(t, "moved", err, connector.StoreDamaged)
 		}
 	}
 }
@@ -165,11 +172,11 @@ func TestWhatIsWrong(t *testing.T) {
 	}
 	for i := range value {
 		_, err := k.Open(t.Context(), testKey, store.FieldCredential, value[:i])
-		diagnostic(t, "a cut value", err, connector.StoreDamaged)
+		wantCode(t, "a cut value", err, connector.StoreDamaged)
 	}
 	newer := append([]byte{2}, value[1:]...)
 	_, err = k.Open(t.Context(), testKey, store.FieldCredential, newer)
-	diagnostic(t, "a newer format", err, connector.StoreVersionNewer)
+	wantCode(t, "a newer format", err, connector.StoreVersionNewer)
 	opens(t, k, value, "refresh-token-sentinel")
 }
 
@@ -191,9 +198,9 @@ func TestRotateKeyset(t *testing.T) {
 	value := sealed(t, k, "after")
 	opens(t, k, value, "after")
 	_, err = old.Open(t.Context(), testKey, store.FieldCredential, value)
-	diagnostic(t, "the old keyring", err, connector.SealingKeyWrong)
+	wantCode(t, "the old keyring", err, connector.SealingKeyWrong)
 	_, err = k.Rotate(t.Context())
-	diagnostic(t, "Rotate without a file", err, connector.UsageWrong)
+	wantCode(t, "Rotate without a file", err, connector.UsageWrong)
 }
 
 func TestParseRefuses(t *testing.T) {
@@ -203,7 +210,7 @@ func TestParseRefuses(t *testing.T) {
 		"no keys": `{"primaryKeyId": 1, "key": []}`, "half": `{"primaryKeyId": 1, "key": [{"keyData": {`,
 	} {
 		_, err := seal.Parse([]byte(content))
-		diagnostic(t, name, err, connector.StoreDamaged)
+		wantCode(t, name, err, connector.StoreDamaged)
 	}
 }
 
@@ -293,6 +300,6 @@ func TestContextEnds(t *testing.T) {
 		t.Errorf("Open: %v", err)
 	}
 	if _, err := k.Rotate(ctx); !errors.Is(err, context.Canceled) && err != nil {
-		diagnostic(t, "Rotate", err, connector.StoreBusy)
+		wantCode(t, "Rotate", err, connector.StoreBusy)
 	}
 }

@@ -148,6 +148,9 @@ func (s *Store) load(name string) (*store.Record, error) {
 	if recordName(r.Key) != name {
 		return nil, damagedFault(path, "it holds another connection than its name says", nil)
 	}
+	if r.Sealed == nil {
+		r.Sealed = map[store.Field][]byte{}
+	}
 	return r, nil
 }
 
