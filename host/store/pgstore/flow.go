@@ -1,0 +1,75 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/boxconnection/connector/host/store"
+	"github.com/boxconnection/connector/proto/connector"
+)
+
+const (
+	flowColumns = `id, owner, connection, environment, expires_at, binding, sealed`
+	byFlow      = `id = @id AND expires_at > statement_timestamp()`
+
+	putFlow = `INSERT INTO flows (` + flowColumns + `) VALUES (@id, @owner, @connection, @environment, @expires_at, @binding, @sealed)
+		ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, connection = excluded.connection, environment = excluded.environment,
+		expires_at = excluded.expires_at, binding = excluded.binding, sealed = excluded.sealed`
+	peekFlow = `SELECT ` + flowColumns + ` FROM flows WHERE ` + byFlow
+	takeFlow = `DELETE FROM flows WHERE ` + byFlow + ` RETURNING ` + flowColumns
+)
+
+// PutFlow implements [store.Store].
+func (s *Store) PutFlow(ctx context.Context, f store.Flow) error {
+	if err := checkText("sign-in's ID", f.ID, true); err != nil {
+		return err
+	}
+	if err := checkKey(f.Key); err != nil {
+		return err
+	}
+	s.sweep(ctx)
+	args := keyArguments(f.Key)
+	args["id"], args["expires_at"], args["binding"], args["sealed"] = f.ID, f.ExpiresAt, f.Binding, f.Sealed
+	return s.do(ctx, repeatable, func(ctx context.Context) error {
+		_, err := s.pool.Exec(ctx, putFlow, args)
+		return err
+	})
+}
+
+// PeekFlow implements [store.Store].
+func (s *Store) PeekFlow(ctx context.Context, id string) (*store.Flow, error) {
+	return s.flow(ctx, repeatable, peekFlow, id)
+}
+
+// TakeFlow implements [store.Store]. If the connection is lost meanwhile, the
+// flow may be gone: then the person signs in again.
+func (s *Store) TakeFlow(ctx context.Context, id string) (*store.Flow, error) {
+	return s.flow(ctx, once, takeFlow, id)
+}
+
+func (s *Store) flow(ctx context.Context, r repetition, sql, id string) (*store.Flow, error) {
+	f := new(store.Flow)
+	err := s.do(ctx, r, func(ctx context.Context) error {
+		if checkText("sign-in's ID", id, true) != nil {
+			return noFlow() // it can't have been put
+		}
+		err := s.pool.QueryRow(ctx, sql, pgx.NamedArgs{"id": id}).
+			Scan(&f.ID, &f.Key.Owner, &f.Key.Connection, &f.Key.Environment, &f.ExpiresAt, &f.Binding, &f.Sealed)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return noFlow()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	f.ExpiresAt = f.ExpiresAt.UTC()
+	return f, nil
+}
+
+func noFlow() error {
+	return connector.Errorf(connector.ConnectionNotFound, connector.OriginHost, "There is no such sign-in, or no longer.").
+		Suggest("Begin the sign-in again.")
+}
