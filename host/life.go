@@ -42,6 +42,9 @@ type life struct {
 
 	cached atomic.Pointer[handout]
 	flight singleflight.Group
+	// pause is until when the service doesn't want to be asked, on the host's
+	// elapsed time.
+	pause atomic.Int64
 
 	mu sync.Mutex
 	// unsaved is a renewed credential that the store didn't take yet.

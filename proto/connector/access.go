@@ -101,3 +101,14 @@ type AccessRequest struct {
 type AccessSource interface {
 	Access(ctx context.Context, req AccessRequest) (*Access, error)
 }
+
+// Throttle is what an [AccessSource] implements whose callers share one wait:
+// when the service asks one of them to wait, all do. It is safe for concurrent
+// use.
+type Throttle interface {
+	// AskedToWait tells that the service doesn't want to be asked for d. A
+	// longer wait that is already on stays.
+	AskedToWait(d time.Duration)
+	// Pause returns how long to wait before the next request; zero for none.
+	Pause() time.Duration
+}

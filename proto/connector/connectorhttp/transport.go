@@ -31,7 +31,8 @@ const maxDrain = 64 << 10
 //     is busy and for how long (503 with Retry-After, where the method can be
 //     repeated), the request waits as long as it is asked to and is sent
 //     again: up to four times and a minute in all, never beyond its context's
-//     deadline. After that the caller gets the service's answer.
+//     deadline. After that the caller gets the service's answer. If the source
+//     is a connector.Throttle, all of its callers wait together.
 //
 // Errors of the source come out as they are; errors.As finds the
 // *connector.Diagnostic below net/http's *url.Error.
@@ -39,7 +40,8 @@ func NewTransport(src connector.AccessSource, base http.RoundTripper) http.Round
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	return &transport{source: src, base: base}
+	throttle, _ := src.(connector.Throttle)
+	return &transport{source: src, base: base, throttle: throttle}
 }
 
 // NewClient returns a client over [NewTransport]. It has no time-out of its
@@ -49,9 +51,10 @@ func NewClient(src connector.AccessSource, base http.RoundTripper) *http.Client 
 }
 
 type transport struct {
-	source connector.AccessSource
-	base   http.RoundTripper
-	parsed atomic.Pointer[endpoints] // of the last access
+	source   connector.AccessSource
+	base     http.RoundTripper
+	throttle connector.Throttle
+	parsed   atomic.Pointer[endpoints] // of the last access
 }
 
 // endpoints are an access's endpoints, parsed.
@@ -60,10 +63,22 @@ type endpoints struct {
 	urls   []*url.URL
 }
 
+// CloseIdleConnections closes those of the transport below, for
+// http.Client.CloseIdleConnections.
+func (t *transport) CloseIdleConnections() {
+	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	var w waits
+	w := waits{throttle: t.throttle}
 	for body := req.Body; ; {
+		if err := w.before(req); err != nil {
+			closeReader(body)
+			return nil, err
+		}
 		resp, err := t.send(req, body)
 		if err != nil {
 			return nil, err
