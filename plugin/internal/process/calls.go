@@ -161,14 +161,27 @@ func (c *calls) drain(limit time.Duration) {
 	}
 	server := c.grpc
 	c.mu.Unlock()
+	wait(c.idle, limit)
+	if server == nil {
+		return
+	}
+	// The last answers are still on their way out. A graceful stop lets them
+	// through, but waits for go-plugin's streams as well, which don't end.
+	flushed := make(chan struct{})
+	go func() {
+		server.GracefulStop()
+		close(flushed)
+	}()
+	wait(flushed, flushTime)
+	server.Stop()
+}
+
+func wait(done <-chan struct{}, limit time.Duration) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case <-c.idle:
+	case <-done:
 	case <-timer.C:
-	}
-	if server != nil {
-		server.Stop()
 	}
 }
 
