@@ -20,6 +20,12 @@ import (
 	"github.com/boxconnection/connector/proto/protoconv"
 )
 
+// streamWorkers is how many goroutines are kept for calls. Validating deepens
+// the stack so much that growing a new goroutine's takes a third of the call.
+// go-plugin's own streams occupy two; calls beyond the number get goroutines
+// of their own.
+const streamWorkers = 8
+
 // Guard says how calls are guarded.
 type Guard struct {
 	// Prefix begins the full names of the methods that are guarded; others,
@@ -70,6 +76,7 @@ func (c *calls) options() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(handshake.MaxMessageBytes),
 		grpc.MaxSendMsgSize(handshake.MaxMessageBytes),
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.ChainUnaryInterceptor(c.unary),
 		grpc.ChainStreamInterceptor(c.stream),
 	}
