@@ -21,7 +21,7 @@ func (s *service) Describe(context.Context, *connectorv1.DescribeRequest) (*conn
 }
 
 func (s *service) ValidateSettings(_ context.Context, p *connectorv1.ValidateSettingsRequest) (*connectorv1.ValidateSettingsResponse, error) {
-	_, problems, err := s.validate(p.GetSettings())
+	_, problems, err := s.validate(p.GetSettings(), false)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,7 @@ package connector
 import (
 	"context"
 	"net/http"
-	"strings"
+	"slices"
 	"time"
 )
 
@@ -63,26 +63,17 @@ func (r TokenRefusal) Refuses(status int, header http.Header, emptyBody bool) bo
 	if status != http.StatusUnauthorized {
 		return false
 	}
-	challenges := header.Values("WWW-Authenticate")
-	for _, c := range challenges {
-		if code := bearerError(c); code != "" {
-			for _, want := range r.ChallengeErrors {
-				if code == want {
-					return true
-				}
+	foreign := false
+	for _, line := range header.Values("WWW-Authenticate") {
+		for _, c := range parseChallenges(line) {
+			if c.scheme != "bearer" {
+				foreign = true
+			} else if code := c.params["error"]; code != "" {
+				return slices.Contains(r.ChallengeErrors, code)
 			}
-			return false
 		}
 	}
-	if !r.EmptyBody || !emptyBody {
-		return false
-	}
-	for _, c := range challenges {
-		if scheme, _, _ := strings.Cut(strings.TrimSpace(c), " "); !strings.EqualFold(scheme, "Bearer") {
-			return false
-		}
-	}
-	return true
+	return r.EmptyBody && emptyBody && !foreign
 }
 
 // AccessRequest asks for access.

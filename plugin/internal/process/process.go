@@ -22,7 +22,11 @@ import (
 
 // drainTime is how long calls may go on after SIGTERM. It is longer than a
 // token request needs as a rule, and shorter than service managers wait.
-const drainTime = 8 * time.Second
+// flushTime is how long their answers may take to leave the process.
+const (
+	drainTime = 8 * time.Second
+	flushTime = 200 * time.Millisecond
+)
 
 // Program is a plugin binary.
 type Program struct {
