@@ -201,8 +201,6 @@ func (p fakePlugin) do(ctx context.Context, command string) (string, error) {
 		panic("in a handler")
 	case "exit":
 		os.Exit(n)
-	case "stop":
-		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	case "big":
 		return strings.Repeat("x", n), nil
 	case "size":
