@@ -213,7 +213,7 @@ func (s *Store) closeToOthers(info fs.FileInfo) error {
 			Suggest("Name a folder of its own for the store, or run: chmod 700 %q", s.root)
 	}
 	// A read-only store can't be mended and can still be read.
-	_ = os.Chmod(s.root, folderMode) //nolint:gosec // a folder needs x
+	_ = os.Chmod(s.root, folderMode)
 	return nil
 }
 

@@ -49,7 +49,7 @@ func TestLockNamesTaken(t *testing.T) {
 		}()
 		<-entered
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		diagnostic(t, name, other.Update(ctx, r), connector.StoreBusy)
+		wantCode(t, name, other.Update(ctx, r), connector.StoreBusy)
 		cancel()
 		close(leave)
 		if err := <-done; err != nil {

@@ -137,7 +137,7 @@ func testKilledWriter(t *testing.T, p *place) {
 			durable = n
 		}
 		// From here it runs on into the next write, wherever the kill meets it.
-		spin(time.Duration(round) * 300 * time.Microsecond)
+		<-time.After(time.Duration(round) * 300 * time.Microsecond)
 		for _, line := range w.kill() {
 			if n, err := strconv.ParseUint(line, 10, 64); err == nil {
 				durable = n
@@ -155,12 +155,6 @@ func testKilledWriter(t *testing.T, p *place) {
 		if err := s.Release(t.Context(), r.Key, next.Lease); err != nil {
 			t.Fatalf("round %d: Release: %v", round, err)
 		}
-	}
-}
-
-// spin lets time pass without giving up the processor for longer.
-func spin(d time.Duration) {
-	for start := time.Now(); time.Since(start) < d; {
 	}
 }
 
