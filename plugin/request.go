@@ -29,8 +29,9 @@ func (s *Server) validate(raw []byte, encode bool) (Settings, connector.Diagnost
 	}
 	values = form.Normalize(values)
 	problems := form.Validate(values)
+	valid := problems.Err() == nil
 	validator, ok := s.connector.(Validator)
-	if problems.Err() != nil || !(ok || encode) {
+	if !valid || !ok && !encode {
 		return nil, problems, nil
 	}
 	settings, err := json.Marshal(values)

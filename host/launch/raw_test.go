@@ -35,8 +35,8 @@ func runRaw(mode string) {
 	if err != nil {
 		panic(err)
 	}
-	announced, served := certificate(), tls.Certificate{}
-	served = announced
+	announced := certificate()
+	served := announced
 	if mode == "stranger" {
 		served = certificate()
 	}

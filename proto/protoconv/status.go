@@ -173,9 +173,10 @@ func bare(code codes.Code) *connector.Diagnostic {
 	case codes.Unavailable:
 		return connector.Errorf(connector.PluginExited, origin, "The connector's process ended, or the connection to it broke.").
 			With(connector.Retry)
+	default:
+		return connector.Errorf(connector.Internal, origin, "The connector failed without telling why.").
+			Suggest("Report it to the author of the connector, with the log around this time.")
 	}
-	return connector.Errorf(connector.Internal, origin, "The connector failed without telling why.").
-		Suggest("Report it to the author of the connector, with the log around this time.")
 }
 
 // fit builds the status and trims it to the limit.

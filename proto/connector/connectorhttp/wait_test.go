@@ -127,7 +127,7 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 		}
 		failed := make(chan error, 1)
 		go func() {
-			_, err := client.Do(req) //nolint:bodyclose // there is no answer
+			_, err := client.Do(req)
 			failed <- err
 		}()
 		synctest.Wait()
