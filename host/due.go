@@ -10,11 +10,19 @@ import (
 // revokeAgain is when a revocation that failed is due again.
 const revokeAgain = 15 * time.Minute
 
+// draftNotice is how long before its end a draft that was signed in to is
+// deleted. The store drops what has ended, and the grant must not be dropped
+// with it unrevoked.
+const draftNotice = 6 * time.Hour
+
 // schedule sets when the record must be looked at though nobody asks: at once
-// if something is to be revoked, when an unconfirmed sign-in ends, or when its
-// grant should be renewed so that it doesn't lapse.
+// if something is to be revoked, when an unconfirmed sign-in or a draft with a
+// grant ends, or when its grant should be renewed so that it doesn't lapse.
 func schedule(r *store.Record, now time.Time) {
 	due := keepAliveAt(r)
+	if r.State == store.StateDraft && len(r.Sealed[store.FieldCredential]) > 0 {
+		due = r.ExpiresAt.Add(-draftNotice)
+	}
 	if _, ok := r.Sealed[store.FieldCandidate]; ok {
 		due = earlier(due, now.Add(confirmWithin))
 	}

@@ -121,6 +121,12 @@ func (h *Host) attend(ctx context.Context, key store.Key) counter {
 		}
 		return revoked
 	}
+	if r.State == store.StateDraft {
+		if _, err := h.end(ctx, key, bury); err != nil {
+			return h.later(ctx, key, now, err)
+		}
+		return revoked
+	}
 	return h.prolong(ctx, r, now)
 }
 

@@ -139,3 +139,24 @@ func TestUnconfirmedSignInIsRevoked(t *testing.T) {
 	}
 	wantAccess(t, c, "access-1")
 }
+
+// A draft that was signed in to and never saved ends without leaving its grant
+// at the service.
+func TestForgottenDraftIsRevoked(t *testing.T) {
+	t.Parallel()
+	p, svc := newPlace(t), newService()
+	r := newRig(t, p, svc)
+	c, err := r.tenant.Draft(t.Context(), r.box, settings("x"), host.DraftOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.signIn(c); err != nil {
+		t.Fatal(err)
+	}
+	r.store.advance(20 * time.Hour)
+	if sum := r.keepAlive(); sum != (host.KeptAlive{Revoked: 1}) || svc.alive[1] {
+		t.Fatalf("%+v, alive %v", sum, svc.alive)
+	}
+	_, err = access(t, c, connector.AccessRequest{})
+	wantCode(t, err, connector.ConnectionNotFound)
+}

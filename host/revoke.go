@@ -14,16 +14,19 @@ import (
 // taken, and takes the grant back at the service. Where the service can't be
 // reached the deletion is done all the same, and the revocation stays due.
 func (c *Connection) Delete(ctx context.Context) error {
-	r, err := c.host.end(ctx, c.key, func(r *store.Record) {
-		r.State, r.Name, r.ExpiresAt, r.Account = store.StateTombstone, "", time.Time{}, nil
-		for _, f := range []store.Field{store.FieldSettings, store.FieldNetwork} {
-			delete(r.Sealed, f)
-		}
-	})
+	r, err := c.host.end(ctx, c.key, bury)
 	if aerr := c.tenant.audit(ctx, audit.ActionDelete, r, err); err == nil {
 		err = aerr
 	}
 	return err
+}
+
+// bury makes a record a tombstone.
+func bury(r *store.Record) {
+	r.State, r.Name, r.ExpiresAt, r.Account = store.StateTombstone, "", time.Time{}, nil
+	for _, f := range []store.Field{store.FieldSettings, store.FieldNetwork, store.FieldCandidate} {
+		delete(r.Sealed, f)
+	}
 }
 
 // SignOut takes the grant back at the service and forgets it. The settings
