@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/boxconnection/connector/proto/connector"
 	"github.com/boxconnection/connector/proto/handshake"
@@ -248,6 +249,8 @@ func (s *service) TestConnection(p *connectorv1.TestConnectionRequest, stream co
 	if req.Settings, err = s.settings(p.GetSettings()); err != nil {
 		return err
 	}
+	ctx, cancel := leaveTime(ctx)
+	defer cancel()
 	if len(req.RequiredScopes) > handshake.MaxChecks {
 		return misuse("it requires more than %d scopes", handshake.MaxChecks)
 	}
@@ -269,4 +272,15 @@ func (s *service) TestConnection(p *connectorv1.TestConnectionRequest, stream co
 		}
 	}
 	return nil
+}
+
+// leaveTime ends a test a little before its caller stops listening, so that
+// the caller still learns which checks weren't made.
+func leaveTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	margin := min(time.Until(deadline)/10, time.Second)
+	return context.WithDeadline(ctx, deadline.Add(-margin))
 }

@@ -1,7 +1,6 @@
 package protoconv
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -31,7 +30,7 @@ func StatusFromError(err error, origin connector.Origin) *status.Status {
 	if err == nil {
 		return nil
 	}
-	d := *diagnose(err, origin)
+	d := *connector.Diagnose(err, origin)
 	d.Severity = connector.SeverityError
 	return fit(GRPCCode(d.Code), DiagnosticToProto(&d))
 }
@@ -143,18 +142,6 @@ var grpcCodes = map[connector.Code]codes.Code{
 	connector.ConnectionNotFound: codes.NotFound,
 	connector.ConnectionExists:   codes.AlreadyExists,
 	connector.StoreDamaged:       codes.DataLoss,
-}
-
-func diagnose(err error, origin connector.Origin) *connector.Diagnostic {
-	if _, ok := errors.AsType[*connector.Diagnostic](err); !ok {
-		switch {
-		case errors.Is(err, context.Canceled):
-			return bare(codes.Canceled)
-		case errors.Is(err, context.DeadlineExceeded):
-			return bare(codes.DeadlineExceeded)
-		}
-	}
-	return connector.Diagnose(err, origin)
 }
 
 // bare words a status that carries no diagnostic.
