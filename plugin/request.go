@@ -30,7 +30,7 @@ func (s *Server) validate(raw []byte, encode bool) (Settings, connector.Diagnost
 	values = form.Normalize(values)
 	problems := form.Validate(values)
 	validator, ok := s.connector.(Validator)
-	if problems.Err() != nil || !(ok || encode) {
+	if hasError(problems) || (!ok && !encode) {
 		return nil, problems, nil
 	}
 	settings, err := json.Marshal(values)
@@ -42,6 +42,8 @@ func (s *Server) validate(raw []byte, encode bool) (Settings, connector.Diagnost
 	}
 	return settings, problems, nil
 }
+
+func hasError(ds connector.Diagnostics) bool { return ds.Err() != nil }
 
 // settings reads settings that must be valid.
 func (s *Server) settings(raw []byte) (Settings, error) {

@@ -104,7 +104,7 @@ func TestDiagnosticsErr(t *testing.T) {
 			t.Errorf("%v: %v", ds, err)
 		}
 	}
-	if err := (connector.Diagnostics{warning, first}).Err(); err != first {
+	if err := (connector.Diagnostics{warning, first}).Err(); !errors.Is(err, first) {
 		t.Errorf("one: %v", err)
 	}
 	err := (connector.Diagnostics{first, warning, second}).Err()

@@ -5,10 +5,11 @@
 package handshake
 
 const (
-	// CookieKey and CookieValue tell a plugin binary that a host started it.
-	// They are a courtesy to a person who runs the binary by hand, not a
-	// protection.
-	CookieKey   = "INTEGRATION_CONNECTOR_PLUGIN"
+	// CookieKey names the environment variable that tells a plugin binary that
+	// a host started it. It is a courtesy to a person who runs the binary by
+	// hand, not a protection.
+	CookieKey = "INTEGRATION_CONNECTOR_PLUGIN"
+	// CookieValue is the value of that variable.
 	CookieValue = "9c1f7f6e-connector-v1"
 
 	// Version is the contract's major version: the number that go-plugin

@@ -189,7 +189,7 @@ func TestOnlyDeclaredEndpointsGetTheToken(t *testing.T) {
 		sent := false
 		base := roundTripper(func(r *http.Request) (*http.Response, error) {
 			sent = r.Header.Get("Authorization") == "Bearer t1"
-			return &http.Response{StatusCode: 204, Body: http.NoBody, Request: r}, nil
+			return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: r}, nil
 		})
 		client := connectorhttp.NewClient(newSource(c.endpoint), base)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.target, nil)
@@ -380,7 +380,7 @@ func TestErrorsOfTheSourceComeOut(t *testing.T) {
 	src.err = connector.Errorf(connector.GrantInvalid, connector.OriginService, "gone").With(connector.SignInAgain)
 	_, err := connectorhttp.NewClient(src, base).Get(s.URL)
 	var wrapped *url.Error
-	if d, ok := errors.AsType[*connector.Diagnostic](err); !errors.As(err, &wrapped) || !ok || d != src.err {
+	if d, ok := errors.AsType[*connector.Diagnostic](err); !errors.As(err, &wrapped) || !ok || !errors.Is(d, src.err) {
 		t.Errorf("error: %v", err)
 	}
 }
