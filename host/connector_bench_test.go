@@ -47,7 +47,7 @@ const (
 func build(b *testing.B, pkg string) string {
 	b.Helper()
 	out := filepath.Join(b.TempDir(), filepath.Base(pkg))
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, pkg)
+	cmd := exec.Command("go", "build", "-tags", "grpcnotrace", "-trimpath", "-ldflags", "-s -w", "-o", out, pkg)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		b.Fatalf("%v: %s", err, text)
 	}

@@ -29,9 +29,8 @@ func (s *Server) validate(raw []byte, encode bool) (Settings, connector.Diagnost
 	}
 	values = form.Normalize(values)
 	problems := form.Validate(values)
-	valid := problems.Err() == nil
 	validator, ok := s.connector.(Validator)
-	if !valid || !ok && !encode {
+	if hasError(problems) || (!ok && !encode) {
 		return nil, problems, nil
 	}
 	settings, err := json.Marshal(values)
@@ -43,6 +42,8 @@ func (s *Server) validate(raw []byte, encode bool) (Settings, connector.Diagnost
 	}
 	return settings, problems, nil
 }
+
+func hasError(ds connector.Diagnostics) bool { return ds.Err() != nil }
 
 // settings reads settings that must be valid.
 func (s *Server) settings(raw []byte) (Settings, error) {

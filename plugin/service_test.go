@@ -575,3 +575,25 @@ func TestBrokenSchema(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// Who waits for a test that takes too long still reads what was tested.
+func TestTimeRunsOut(t *testing.T) {
+	t.Parallel()
+	c := dial(t, &bare{test: func(ctx context.Context, _ plugin.TestRequest) iter.Seq[connector.Check] {
+		return plugin.RunChecks(ctx, description().Checks, map[string]plugin.CheckFunc{
+			"reach": pass,
+			"token": func(ctx context.Context) connector.Check {
+				<-ctx.Done()
+				return plugin.Failed(ctx.Err())
+			},
+			"extra": pass,
+		})
+	}})
+	checks, err := testAll(within(t, 2*time.Second), c, &connectorv1.TestConnectionRequest{Settings: settings})
+	if got := outcome(checks); err != nil || got != "reach:passed token:failed extra:not_run" {
+		t.Errorf("%s, %v", got, err)
+	}
+	if d := checks[1].Diagnostic; d.Code != connector.TimedOut {
+		t.Errorf("diagnostic: %v", d)
+	}
+}

@@ -2,6 +2,7 @@ package connector_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,6 +83,11 @@ func TestDiagnosticsAreErrors(t *testing.T) {
 	plain := connector.Diagnose(cause, connector.OriginHost)
 	if plain.Code != connector.Internal || plain.Origin != connector.OriginHost || strings.Contains(plain.Error(), "s3cr3t") || !errors.Is(plain, cause) {
 		t.Errorf("plain: %v", plain)
+	}
+	for end, code := range map[error]connector.Code{context.Canceled: connector.Canceled, context.DeadlineExceeded: connector.TimedOut} {
+		if d := connector.Diagnose(fmt.Errorf("get https://x?key=s3cr3t: %w", end), connector.OriginNetwork); d.Code != code || strings.Contains(d.Error(), "s3cr3t") || !errors.Is(d, end) {
+			t.Errorf("%v: %v", end, d)
+		}
 	}
 	if connector.Diagnose(nil, connector.OriginHost) != nil {
 		t.Error("nil isn't nil")

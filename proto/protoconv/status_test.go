@@ -176,6 +176,23 @@ func TestStatusIsCapped(t *testing.T) {
 	})
 }
 
+// Texts give way in the order of their use: a person needs the summary most.
+func TestLargestStatus(t *testing.T) {
+	t.Parallel()
+	d := connector.Errorf(connector.RateLimited, connector.OriginService, "%s", strings.Repeat("s", 1024)).
+		WithDetail("%s", strings.Repeat("d", 1024)).Suggest("%s", strings.Repeat("g", 1024)).
+		At("/" + strings.Repeat("p", 511)).With(connector.Retry).After(time.Minute)
+	d.Fix = &connector.Fix{Pointer: d.Pointer, Value: []byte(`"` + strings.Repeat("f", 1022) + `"`)}
+	st := protoconv.StatusFromError(d, connector.OriginConnector)
+	if size := proto.Size(st.Proto()); size > handshake.MaxStatusBytes || size < handshake.MaxStatusBytes-64 {
+		t.Errorf("status of %d bytes", size)
+	}
+	got := connector.Diagnose(protoconv.ErrorFromStatus(st.Err()), "")
+	if got.Summary != d.Summary || got.Pointer != d.Pointer || got.Fix == nil || len(got.Detail) >= 1024 || len(got.Suggestion) == 0 {
+		t.Errorf("became %+v", got)
+	}
+}
+
 func TestHostileDetails(t *testing.T) {
 	t.Parallel()
 	bad := &anypb.Any{TypeUrl: "type.googleapis.com/integration.connector.v1.Diagnostic", Value: []byte{0x1a, 2, 0xff, 0xfe}} // pointer in bad UTF-8

@@ -1,6 +1,7 @@
 package connectorhttp
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -222,19 +223,16 @@ func refused(access *connector.Access, resp *http.Response) bool {
 // peekEmpty reads at most one byte.
 func peekEmpty(resp *http.Response) bool {
 	var first [1]byte
-	n, err := io.ReadFull(resp.Body, first[:])
-	if n == 0 {
-		resp.Body = &peeked{nil, err, resp.Body}
-		return err == io.EOF
+	if _, err := io.ReadFull(resp.Body, first[:]); err != nil {
+		return errors.Is(err, io.EOF) // which the caller reads again
 	}
-	resp.Body = &peeked{first[:], nil, resp.Body}
+	resp.Body = &peeked{first[:], resp.Body}
 	return false
 }
 
 // peeked is a body of which the beginning was read already.
 type peeked struct {
 	head []byte
-	err  error // of the peek, after head
 	io.ReadCloser
 }
 
@@ -244,9 +242,6 @@ func (p *peeked) Read(b []byte) (int, error) {
 		n := copy(b, p.head)
 		p.head = p.head[n:]
 		return n, nil
-	}
-	if p.err != nil {
-		return 0, p.err
 	}
 	return p.ReadCloser.Read(b)
 }
