@@ -18,7 +18,7 @@ help: ## List the targets.
 .PHONY: build
 build: ## Build the binaries into bin/.
 	@mkdir -p $(BIN)
-	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./plugin/cmd/... ./host/cmd/...
+	go build -tags grpcnotrace -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./plugin/cmd/... ./host/cmd/...
 
 .PHONY: demo
 demo: build ## Run the main job on the built-in Box emulator.

@@ -256,7 +256,7 @@ func TestBusyKeyFile(t *testing.T) {
 	if ok, err := lock.TryLock(); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	_, err := k.Rotate(ctx)
 	if d := connector.Diagnose(err, connector.OriginHost); d == nil || d.Code != connector.StoreBusy || !strings.Contains(d.Summary, lock.Path()) {

@@ -50,8 +50,8 @@ import (
 // that is frozen while it writes keeps a lock in locks/ meanwhile, and others
 // get StoreBusy for a 256th of the records.
 //
-// The methods don't write after their context ended, but once a write has begun
-// it is finished.
+// A call whose context ends while it waits for a lock writes nothing; once it
+// has the lock it finishes.
 type Store struct {
 	root  string
 	id    string

@@ -2,7 +2,7 @@ package process
 
 import (
 	"bufio"
-	"io"
+	"errors"
 	"os"
 	"regexp"
 )
@@ -29,7 +29,7 @@ func filterHandshake(out, other *os.File) *os.File {
 			} else {
 				_, _ = other.Write(line)
 			}
-			if err == io.EOF || (err != nil && err != bufio.ErrBufferFull) {
+			if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 				return
 			}
 		}

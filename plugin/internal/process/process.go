@@ -22,7 +22,11 @@ import (
 
 // drainTime is how long calls may go on after SIGTERM. It is longer than a
 // token request needs as a rule, and shorter than service managers wait.
-const drainTime = 8 * time.Second
+// flushTime is how long their answers may take to leave the process.
+const (
+	drainTime = 8 * time.Second
+	flushTime = 200 * time.Millisecond
+)
 
 // Program is a plugin binary.
 type Program struct {
@@ -103,11 +107,13 @@ type registration struct {
 	register func(grpc.ServiceRegistrar)
 }
 
+// GRPCServer implements goplugin.GRPCPlugin.
 func (r *registration) GRPCServer(_ *goplugin.GRPCBroker, s *grpc.Server) error {
 	r.register(s)
 	return nil
 }
 
+// GRPCClient implements goplugin.GRPCPlugin.
 func (r *registration) GRPCClient(context.Context, *goplugin.GRPCBroker, *grpc.ClientConn) (any, error) {
 	return nil, fmt.Errorf("this side only serves")
 }
@@ -125,7 +131,7 @@ It is loaded by an integration engine and does nothing by itself.
 To see what it offers, try: connectorctl plugin describe %s
 
   --version   print the version
-  --verbose   with --version, how it was built; in an engine, a log with more in it
+  --verbose   log more; with --version, print how it was built as well
 `, p.Title, p.ID, p.Version, p.Kind, executable())
 }
 

@@ -1,6 +1,7 @@
 package connectorhttp
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -31,7 +32,8 @@ const maxDrain = 64 << 10
 //     is busy and for how long (503 with Retry-After, where the method can be
 //     repeated), the request waits as long as it is asked to and is sent
 //     again: up to four times and a minute in all, never beyond its context's
-//     deadline. After that the caller gets the service's answer.
+//     deadline. After that the caller gets the service's answer. If the source
+//     is a connector.Throttle, all of its callers wait together.
 //
 // Errors of the source come out as they are; errors.As finds the
 // *connector.Diagnostic below net/http's *url.Error.
@@ -39,7 +41,8 @@ func NewTransport(src connector.AccessSource, base http.RoundTripper) http.Round
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	return &transport{source: src, base: base}
+	throttle, _ := src.(connector.Throttle)
+	return &transport{source: src, base: base, throttle: throttle}
 }
 
 // NewClient returns a client over [NewTransport]. It has no time-out of its
@@ -49,9 +52,10 @@ func NewClient(src connector.AccessSource, base http.RoundTripper) *http.Client 
 }
 
 type transport struct {
-	source connector.AccessSource
-	base   http.RoundTripper
-	parsed atomic.Pointer[endpoints] // of the last access
+	source   connector.AccessSource
+	base     http.RoundTripper
+	throttle connector.Throttle
+	parsed   atomic.Pointer[endpoints] // of the last access
 }
 
 // endpoints are an access's endpoints, parsed.
@@ -60,10 +64,22 @@ type endpoints struct {
 	urls   []*url.URL
 }
 
+// CloseIdleConnections closes those of the transport below, for
+// http.Client.CloseIdleConnections.
+func (t *transport) CloseIdleConnections() {
+	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	var w waits
+	w := waits{throttle: t.throttle}
 	for body := req.Body; ; {
+		if err := w.before(req); err != nil {
+			closeReader(body)
+			return nil, err
+		}
 		resp, err := t.send(req, body)
 		if err != nil {
 			return nil, err
@@ -207,19 +223,16 @@ func refused(access *connector.Access, resp *http.Response) bool {
 // peekEmpty reads at most one byte.
 func peekEmpty(resp *http.Response) bool {
 	var first [1]byte
-	n, err := io.ReadFull(resp.Body, first[:])
-	if n == 0 {
-		resp.Body = &peeked{nil, err, resp.Body}
-		return err == io.EOF
+	if _, err := io.ReadFull(resp.Body, first[:]); err != nil {
+		return errors.Is(err, io.EOF) // which the caller reads again
 	}
-	resp.Body = &peeked{first[:], nil, resp.Body}
+	resp.Body = &peeked{first[:], resp.Body}
 	return false
 }
 
 // peeked is a body of which the beginning was read already.
 type peeked struct {
 	head []byte
-	err  error // of the peek, after head
 	io.ReadCloser
 }
 
@@ -229,9 +242,6 @@ func (p *peeked) Read(b []byte) (int, error) {
 		n := copy(b, p.head)
 		p.head = p.head[n:]
 		return n, nil
-	}
-	if p.err != nil {
-		return 0, p.err
 	}
 	return p.ReadCloser.Read(b)
 }

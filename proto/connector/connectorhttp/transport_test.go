@@ -380,7 +380,7 @@ func TestErrorsOfTheSourceComeOut(t *testing.T) {
 	src.err = connector.Errorf(connector.GrantInvalid, connector.OriginService, "gone").With(connector.SignInAgain)
 	_, err := connectorhttp.NewClient(src, base).Get(s.URL)
 	var wrapped *url.Error
-	if d, ok := errors.AsType[*connector.Diagnostic](err); !errors.As(err, &wrapped) || !ok || d != src.err {
+	if d, ok := errors.AsType[*connector.Diagnostic](err); !errors.As(err, &wrapped) || !ok || !errors.Is(d, src.err) {
 		t.Errorf("error: %v", err)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"time"
+
+	"github.com/boxconnection/connector/proto/connector"
 )
 
 const (
@@ -22,8 +24,28 @@ const (
 
 // waits are the waits of one request.
 type waits struct {
-	tries int
-	spent time.Duration
+	throttle connector.Throttle // nil if the request's callers share none
+	tries    int
+	spent    time.Duration
+}
+
+// before waits as long as another caller was asked to, if that is within the
+// request's patience and deadline. If it isn't, the request is sent at once,
+// for the service to say so itself.
+func (w *waits) before(req *http.Request) error {
+	if w.throttle == nil {
+		return nil
+	}
+	for {
+		pause := w.throttle.Pause()
+		if pause <= 0 || w.spent+pause > patience || beyondDeadline(req, pause) {
+			return nil
+		}
+		w.spent += pause
+		if err := sleep(req.Context(), pause); err != nil {
+			return err
+		}
+	}
 }
 
 // next returns how long to wait before the request is sent again, at least as
@@ -39,16 +61,21 @@ func (w *waits) next(req *http.Request, resp *http.Response) (time.Duration, boo
 		return 0, false
 	}
 	delay := max(asked, firstWait<<w.tries)
-	delay += rand.N(delay/4 + 1) //nolint:gosec // jitter needs no secrecy
+	if w.throttle != nil {
+		w.throttle.AskedToWait(delay)
+	}
+	delay += rand.N(delay/4 + 1)
 	w.tries++
 	w.spent += delay
 	if w.tries == maxTries || w.spent > patience {
 		return 0, false
 	}
-	if deadline, ok := req.Context().Deadline(); ok && time.Until(deadline) <= delay {
-		return 0, false
-	}
-	return delay, true
+	return delay, !beyondDeadline(req, delay)
+}
+
+func beyondDeadline(req *http.Request, delay time.Duration) bool {
+	deadline, ok := req.Context().Deadline()
+	return ok && time.Until(deadline) <= delay
 }
 
 // repeatable reports whether sending a request twice does no harm (RFC 9110,

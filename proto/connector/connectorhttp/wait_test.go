@@ -127,13 +127,53 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 		}
 		failed := make(chan error, 1)
 		go func() {
-			_, err := client.Do(req) //nolint:bodyclose // there is no answer
+			_, err := client.Do(req)
 			failed <- err
 		}()
 		synctest.Wait()
 		cancel()
 		if err := <-failed; !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
+		}
+	})
+}
+
+// shared is a source whose callers wait together.
+type shared struct {
+	*source
+	until time.Time
+}
+
+func (s *shared) AskedToWait(d time.Duration) { s.until = time.Now().Add(d) }
+func (s *shared) Pause() time.Duration        { return time.Until(s.until) }
+
+// One caller is asked to wait: the next one waits, too, without asking.
+func TestCallersWaitTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		svc := &script{answers: []answer{{429, "40"}, {200, ""}}}
+		src := &shared{source: newSource("https://api.example")}
+		client := connectorhttp.NewClient(src, svc)
+		get := func(ctx context.Context) (int, time.Duration) {
+			began := time.Now()
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://api.example/x", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			return resp.StatusCode, time.Since(began)
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if status, took := get(short); status != http.StatusTooManyRequests || took != 0 {
+			t.Fatalf("the first caller: %d after %s", status, took)
+		}
+		if status, took := get(t.Context()); status != http.StatusOK || took != 40*time.Second || len(svc.sent) != 2 {
+			t.Fatalf("the second caller: %d after %s, %d requests", status, took, len(svc.sent))
 		}
 	})
 }
