@@ -206,7 +206,9 @@ type Store interface {
 	// ConnectionChanged and writes nothing. An error of change is returned as
 	// it is, with nothing written and the lease kept. After an error of any
 	// other code the write may have happened or not: read before use. change
-	// must be quick and must not call the store.
+	// must be quick and must not call the store. It may be called again, if
+	// somebody changed the record meanwhile but not its generation; what it did
+	// to the earlier copy doesn't count.
 	Commit(ctx context.Context, key Key, lease *Lease, change func(*Record) error) (*Record, error)
 
 	// Release ends the lease without a change. A lease that is no longer held

@@ -124,8 +124,12 @@ func testKilledWriter(t *testing.T, p *place) {
 	r.Generation = 1
 	r.Sealed = map[store.Field][]byte{store.FieldCredential: payload(1), store.FieldSettings: payload(1)}
 	create(t, s, r)
+	span := short
+	if p.SensesDeath {
+		span = time.Hour
+	}
 	for round := range 15 {
-		w := p.start(t, task{Do: "rewrite", Key: r.Key})
+		w := p.start(t, task{Do: "rewrite", Key: r.Key, For: span})
 		if got := w.line(); got != "started" {
 			t.Fatalf("the worker said %q", got)
 		}

@@ -145,7 +145,7 @@ func contend(ctx context.Context, s store.Store, do task) error {
 func rewrite(ctx context.Context, s store.Store, do task) error {
 	say("started")
 	for {
-		r, held, err := s.Acquire(ctx, do.Key, request(time.Hour))
+		r, held, err := s.Acquire(ctx, do.Key, request(do.For))
 		if err != nil || held != nil {
 			return fmt.Errorf("acquiring the lease: held %v: %w", held, err)
 		}
