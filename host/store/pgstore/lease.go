@@ -67,7 +67,7 @@ func (s *Store) acquire(ctx context.Context, key store.Key, id string, want stor
 		}
 		args := keyArguments(key)
 		maps.Copy(args, pgx.NamedArgs{
-			"revision": r.Revision, "id": id, "holder": want.Holder, "intent": want.Intent,
+			"revision": stored(r.Revision), "id": id, "holder": want.Holder, "intent": want.Intent,
 			"microseconds": int64((want.For + time.Microsecond - 1) / time.Microsecond),
 		})
 		var lease, interrupted []byte

@@ -2,6 +2,7 @@ package pgstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -22,31 +23,26 @@ func TestMain(m *testing.M) {
 	if code, ok := storetest.Worker(open); ok {
 		os.Exit(code)
 	}
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) (code int) {
-	var err error
-	if server, err = pgtest.Run(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	code, err := run(m)
+	if err == nil && code == 0 {
+		err = goleak.Find()
 	}
-	defer func() {
-		if err := server.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}()
-	if err := server.Prepare(context.Background(), prepare); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code = m.Run()
-	if err := goleak.Find(); code == 0 && err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
-	return code
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	if server, err = pgtest.Run(context.Background()); err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	if err := server.Prepare(context.Background(), prepare); err != nil {
+		return 0, err
+	}
+	return m.Run(), nil
 }
 
 func open(ctx context.Context, place string) (store.Store, error) {

@@ -102,7 +102,7 @@ func (s *Store) Delete(ctx context.Context, key store.Key, revision uint64) erro
 	}
 	return s.do(ctx, once, func(ctx context.Context) error {
 		args := keyArguments(key)
-		args["revision"] = revision
+		args["revision"] = stored(revision)
 		tag, err := s.pool.Exec(ctx, deleteDraft, args)
 		if err != nil || tag.RowsAffected() > 0 {
 			return err

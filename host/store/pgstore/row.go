@@ -69,7 +69,8 @@ func encode(r *store.Record) (*body, error) {
 func (b *body) arguments(r *store.Record) pgx.NamedArgs {
 	return pgx.NamedArgs{
 		"owner": r.Key.Owner, "connection": r.Key.Connection, "environment": r.Key.Environment,
-		"state": string(r.State), "name": r.Name, "base": r.Base, "revision": r.Revision, "generation": r.Generation,
+		"state": string(r.State), "name": r.Name, "base": r.Base,
+		"revision": stored(r.Revision), "generation": stored(r.Generation),
 		"expires_at": orNull(r.ExpiresAt), "due_at": orNull(r.DueAt),
 		"document": b.document, "sealed_fields": b.fields, "sealed_values": b.values,
 	}
@@ -137,11 +138,15 @@ func checkRecord(r *store.Record) error {
 			return err
 		}
 	}
-	if r.Generation > math.MaxInt64 || r.Revision > math.MaxInt64 {
-		return connector.Errorf(connector.UsageWrong, connector.OriginHost, "The generation or revision of connection %q is too large.", r.Key.Connection)
+	if r.Generation > math.MaxInt64 {
+		return connector.Errorf(connector.UsageWrong, connector.OriginHost, "The generation of connection %q is too large.", r.Key.Connection)
 	}
 	return nil
 }
+
+// stored is a number as a bigint. A revision that no record can have becomes
+// negative, which none has.
+func stored(n uint64) int64 { return int64(n) }
 
 func orNull(t time.Time) *time.Time {
 	if t.IsZero() {
