@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
@@ -14,6 +15,7 @@ import (
 	"github.com/boxconnection/connector/host/store/pgstore"
 	"github.com/boxconnection/connector/host/store/pgstore/pgtest"
 	"github.com/boxconnection/connector/host/store/storetest"
+	"github.com/boxconnection/connector/proto/connector"
 )
 
 // server serves all tests that don't stop it.
@@ -81,5 +83,104 @@ func execute(t testing.TB, dsn, sql string, args ...any) {
 	defer func() { _ = conn.Close(t.Context()) }()
 	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// query returns the one value that a statement gives.
+func query[T any](t testing.TB, dsn, sql string, args ...any) T {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	var value T
+	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&value); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return value
+}
+
+func openStore(t testing.TB, dsn string, opts ...pgstore.Option) *pgstore.Store {
+	t.Helper()
+	s, err := pgstore.Open(t.Context(), dsn, opts...)
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+var testKey = store.Key{Owner: "local", Connection: "c1", Environment: "default"}
+
+func record() *store.Record {
+	return &store.Record{
+		Key: testKey, State: store.StateSaved, Name: "sales", Connector: "box", Generation: 1,
+		Sealed: map[store.Field][]byte{store.FieldCredential: []byte("sealed credential")},
+	}
+}
+
+func create(t testing.TB, s *pgstore.Store) *store.Record {
+	t.Helper()
+	r := record()
+	if err := s.Create(t.Context(), r); err != nil {
+		t.Fatalf("Create: %v", err)
+	}
+	return r
+}
+
+func get(t testing.TB, s *pgstore.Store) *store.Record {
+	t.Helper()
+	r, err := s.Get(t.Context(), testKey)
+	if err != nil {
+		t.Fatalf("Get: %v", err)
+	}
+	return r
+}
+
+func acquire(t testing.TB, s *pgstore.Store) *store.Record {
+	t.Helper()
+	r, held, err := s.Acquire(t.Context(), testKey, store.LeaseRequest{Holder: "test", Intent: "renew", For: time.Hour})
+	if err != nil || held != nil {
+		t.Fatalf("Acquire: held %v, error %v", held, err)
+	}
+	return r
+}
+
+func renew(r *store.Record) error {
+	r.Generation++
+	r.Sealed[store.FieldCredential] = []byte("renewed")
+	return nil
+}
+
+// wantCode fails the test unless err is a diagnostic with the code that says
+// what to do.
+func wantCode(t testing.TB, what string, err error, code connector.Code) *connector.Diagnostic {
+	t.Helper()
+	d, ok := errors.AsType[*connector.Diagnostic](err)
+	if !ok || d.Code != code {
+		t.Fatalf("%s: got error %v, want a diagnostic %s", what, err, code)
+	}
+	if d.Summary == "" || d.Suggestion == "" {
+		t.Errorf("%s: the diagnostic doesn't say what to do: %v", what, d)
+	}
+	return d
+}
+
+// eventually asks until the answer is true, and fails the test if that takes
+// too long.
+func eventually(t testing.TB, what string, ask func() bool) {
+	t.Helper()
+	const patience = 30 * time.Second
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !ask() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("%s: not within %v", what, patience)
+		}
 	}
 }
