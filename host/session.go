@@ -183,7 +183,11 @@ func (c *Connection) Narrow(ctx context.Context, scopes []string, resource strin
 	if err != nil {
 		return nil, err
 	}
-	narrow, err := conn.calls.narrow(ctx, c.host.callConfig(cfg), full, scopes, resource)
+	now, err := c.host.store.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	narrow, err := conn.calls.narrow(ctx, c.host.callConfig(cfg), full, scopes, resource, now)
 	if err != nil {
 		return nil, err
 	}

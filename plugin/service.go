@@ -202,9 +202,13 @@ func (s *service) NarrowAccess(ctx context.Context, p *connectorv1.NarrowAccessR
 	if err != nil {
 		return nil, err
 	}
+	now, err := clock(p.GetNow())
+	if err != nil {
+		return nil, err
+	}
 	narrowed, err := n.Narrow(ctx, NarrowRequest{
 		Settings: settings, Network: protoconv.NetworkFromProto(p.GetNetwork()), Access: whole,
-		Scopes: p.GetScopes(), Resource: p.GetResource(),
+		Scopes: p.GetScopes(), Resource: p.GetResource(), Now: now,
 	})
 	if err != nil {
 		return nil, err
