@@ -34,6 +34,7 @@ type source struct {
 	endpoints map[string]string
 	headers   map[string]string
 	made      *connector.Access
+	all       chan struct{} // closed at as many requests as it has room for
 }
 
 func newSource(api string) *source {
@@ -43,7 +44,9 @@ func newSource(api string) *source {
 func (s *source) Access(ctx context.Context, req connector.AccessRequest) (*connector.Access, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.requests = append(s.requests, req)
+	if s.requests = append(s.requests, req); len(s.requests) == cap(s.all) {
+		close(s.all)
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -419,8 +422,12 @@ func TestManyCallers(t *testing.T) {
 		refuseOld("t2")(w, r)
 	})
 	src := newSource(s.URL)
+	src.all = make(chan struct{}, 50)
 	var uses []uint64
 	client := connectorhttp.NewClient(src, base, connectorhttp.OnUse(func(g uint64) {
+		if g == 1 {
+			<-src.all // so that the others wait for this call to end
+		}
 		uses = append(uses, g) // the race detector finds a second caller
 		told.Store(g)
 	}))
