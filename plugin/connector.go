@@ -10,6 +10,10 @@
 // An error that is or wraps a *connector.Diagnostic reaches the host as it is.
 // Any other error, and a panic, becomes connector.Internal without its text,
 // which may hold what nobody should read.
+//
+// Log with log/slog: [Main] makes its default logger write what hosts read.
+// Standard output is free to print to, and ends in the log too. Never log
+// settings, credentials or tokens.
 package plugin
 
 import (

@@ -147,7 +147,7 @@ func (s *service) OpenSession(ctx context.Context, p *connectorv1.OpenSessionReq
 	if opened.Credential != nil {
 		answer.Credential = protoconv.CredentialToProto(*opened.Credential)
 	}
-	if err := s.checkAccess(opened.Access); err != nil {
+	if err := checkAccess(opened.Access); err != nil {
 		if opened.Credential == nil {
 			return nil, err
 		}
@@ -213,7 +213,7 @@ func (s *service) NarrowAccess(ctx context.Context, p *connectorv1.NarrowAccessR
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkAccess(narrowed); err != nil {
+	if err := checkAccess(narrowed); err != nil {
 		return nil, err
 	}
 	if err := checkNarrowed(narrowed, whole); err != nil {
