@@ -14,7 +14,7 @@ import (
 )
 
 func (a *app) connectionCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "connection", Short: "Set up and test connections"}
+	cmd := group(&cobra.Command{Use: "connection", Short: "Set up and test connections"})
 	cmd.AddCommand(
 		a.createCommand(), a.editCommand(), a.showCommand(), a.listCommand(), a.deleteCommand(),
 		a.signInCommand(), a.signOutCommand(), a.testCommand(),

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -113,6 +114,10 @@ func (a *app) secret(name, source string, given bool) (string, error) {
 		return "", err
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
+		return "", connector.Errorf(connector.SettingInvalid, connector.OriginSettings, "What %s holds isn't text in UTF-8; it may be UTF-16, or not text at all.", path).
+			At("/" + name).With(connector.FixSettings).Suggest("Save it as UTF-8.")
+	}
 	return strings.TrimRight(string(data), "\r\n"), nil
 }
 
