@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"fmt"
 	"html"
 	"io"
@@ -24,7 +25,7 @@ var ticketField = regexp.MustCompile(`name="ticket" value="([^"]+)"`)
 // visit opens a sign-in's URL, decides on the consent page if there is one,
 // and follows the redirects as a browser does. It returns the last page's
 // status and text.
-func (w *world) visit(target string, v visitor) (string, error) {
+func (w *world) visit(ctx context.Context, target string, v visitor) (string, error) {
 	u, err := url.Parse(target)
 	if err != nil {
 		return "", err
@@ -34,7 +35,11 @@ func (w *world) visit(target string, v visitor) (string, error) {
 		q.Set("box_login", v.login)
 		u.RawQuery = q.Encode()
 	}
-	resp, err := w.http.Get(u.String())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := w.http.Do(req)
 	if err != nil {
 		return "", err
 	}
@@ -58,6 +63,25 @@ func (w *world) visit(target string, v visitor) (string, error) {
 		}
 	}
 	return fmt.Sprintf("%d\n%s", status, page), nil
+}
+
+// browse visits in the background. The page that it ends at comes on a channel
+// of that name; the world doesn't end before.
+func (w *world) browse(name, target string) {
+	pages := make(chan string, 1)
+	w.pages[name] = pages
+	ctx, leave := context.WithCancel(context.Background())
+	w.leave[name] = leave
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		page, _ := w.visit(ctx, target, visitor{}) // a connection that breaks is no page
+		pages <- page
+	}()
+	w.onClose(func() {
+		leave()
+		<-done
+	})
 }
 
 // fetch sends a single request and follows nothing. Headers are written

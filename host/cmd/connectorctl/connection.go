@@ -41,7 +41,7 @@ func (a *app) createCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := a.settings(c.Descriptor(), &flags)
+			s, err := a.settings(ctx, c.Descriptor(), &flags)
 			if err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ func (a *app) createCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			network, err := a.network(&flags)
+			network, err := a.network(ctx, &flags)
 			if err != nil {
 				return err
 			}
@@ -106,10 +106,10 @@ secret in the same command, and a new sign-in after it.`,
 				return err
 			}
 			edit := host.Edit{DefaultNetwork: defaultNetwork}
-			if edit.Settings, err = a.settings(conn.Descriptor(), &flags); err != nil {
+			if edit.Settings, err = a.settings(ctx, conn.Descriptor(), &flags); err != nil {
 				return err
 			}
-			if edit.Network, err = a.network(&flags); err != nil {
+			if edit.Network, err = a.network(ctx, &flags); err != nil {
 				return err
 			}
 			draft, err := c.Edit(ctx, edit)
@@ -279,7 +279,7 @@ func (a *app) deleteCommand() *cobra.Command {
 			}
 			if !yes {
 				a.note("Type the connection's name to delete it:")
-				name, err := a.line(maxPasted)
+				name, err := a.line(ctx, maxPasted)
 				if err != nil {
 					return err
 				}

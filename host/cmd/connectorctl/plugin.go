@@ -134,7 +134,7 @@ func (a *app) validateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := a.settings(c.Descriptor(), &flags)
+			s, err := a.settings(cmd.Context(), c.Descriptor(), &flags)
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -37,6 +38,9 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"connect": affirmative(cmdConnect),
 	"expired": affirmative(cmdExpired),
 	"visit":   affirmative(cmdVisit),
+	"browse":  affirmative(cmdBrowse),
+	"page":    affirmative(cmdPage),
+	"leave":   affirmative(cmdLeave),
 	"fetch":   cmdFetch,
 	"port":    affirmative(cmdPort),
 	"occupy":  affirmative(cmdOccupy),
@@ -284,9 +288,38 @@ func cmdVisit(ts *testscript.TestScript, w *world, args []string) error {
 	if len(args) != 1 {
 		return errUsage
 	}
-	page, err := w.visit(args[0], v)
+	page, err := w.visit(context.Background(), args[0], v)
 	_, _ = ts.Stdout().Write([]byte(page)) // in memory
 	return err
+}
+
+// browse NAME URL is visit in the background.
+func cmdBrowse(_ *testscript.TestScript, w *world, args []string) error {
+	if len(args) != 2 {
+		return errUsage
+	}
+	w.browse(args[0], args[1])
+	return nil
+}
+
+// leave NAME closes the window of a background visit.
+func cmdLeave(_ *testscript.TestScript, w *world, args []string) error {
+	if len(args) != 1 || w.leave[args[0]] == nil {
+		return errUsage
+	}
+	w.leave[args[0]]()
+	<-w.pages[args[0]]
+	return nil
+}
+
+// page NAME waits for the last page of a background visit and makes it stdout;
+// empty if there was none.
+func cmdPage(ts *testscript.TestScript, w *world, args []string) error {
+	if len(args) != 1 || w.pages[args[0]] == nil {
+		return errUsage
+	}
+	_, _ = ts.Stdout().Write([]byte(<-w.pages[args[0]])) // in memory
+	return nil
 }
 
 // fetch METHOD URL [HEADER...] sends a request; stdout is the answer's status,

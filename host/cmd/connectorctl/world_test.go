@@ -31,6 +31,8 @@ type world struct {
 
 	mu        sync.Mutex
 	processes map[string]*process
+	pages     map[string]chan string
+	leave     map[string]context.CancelFunc
 	box       *emulator
 	proxy     *proxy
 	closers   []func()
@@ -43,7 +45,7 @@ func newWorld(dir string) (*world, error) {
 		return nil, err
 	}
 	w := &world{
-		dir: dir, temp: temp, processes: map[string]*process{},
+		dir: dir, temp: temp, processes: map[string]*process{}, pages: map[string]chan string{}, leave: map[string]context.CancelFunc{},
 		http: &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	w.env = []string{
@@ -149,7 +151,7 @@ func (w *world) signIn(name, login string, args ...string) error {
 	if err != nil {
 		return err
 	}
-	_, verr := w.visit(url, visitor{login: login})
+	_, verr := w.visit(context.Background(), url, visitor{login: login})
 	r, err := p.wait()
 	return errors.Join(r.succeeded(err), verr)
 }
