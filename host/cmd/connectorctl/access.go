@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/boxconnection/connector/host"
 	"github.com/boxconnection/connector/host/audit"
 	"github.com/boxconnection/connector/proto/connector"
 )
@@ -40,6 +42,9 @@ again with --refused and the generation that was printed with it.`,
 				return err
 			}
 			t, err := c.Access(cmd.Context(), req)
+			if aerr := e.auditHandOut(cmd.Context(), c, args[0], t, err); err == nil {
+				err = aerr
+			}
 			if err != nil {
 				return err
 			}
@@ -51,6 +56,22 @@ again with --refused and the generation that was printed with it.`,
 	cmd.Flags().DurationVar(&req.MinValidity, "min", 0, "how long the token must still last (default: the connector's margin)")
 	cmd.Flags().Uint64Var(&req.Refused, "refused", 0, "the generation whose token the service refused")
 	return cmd
+}
+
+// auditHandOut records that access left connectorctl, or didn't. Without the
+// record there is no access.
+func (e *engine) auditHandOut(ctx context.Context, c *host.Connection, name string, t *connector.Access, failure error) error {
+	event := audit.Event{
+		Time: time.Now().UTC(), Actor: actor(), Owner: e.app.owner, Environment: e.app.environment,
+		Connection: c.ID(), Name: name, Action: audit.ActionHandOut, Outcome: audit.OutcomeOK,
+	}
+	if t != nil {
+		event.Generation = t.Generation
+	}
+	if d := connector.Diagnose(failure, connector.OriginHost); d != nil {
+		event.Outcome, event.Origin = string(d.Code), d.Origin
+	}
+	return e.sink.Record(context.WithoutCancel(ctx), event)
 }
 
 func (a *app) auditCommand() *cobra.Command {

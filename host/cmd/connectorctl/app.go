@@ -29,7 +29,14 @@ type app struct {
 	json        bool
 	verbose     bool
 	untrusted   string
+
+	// connection is the one that the command is about, where signing in to it
+	// is what may help.
+	connection string
 }
+
+// defaultOwner is the owner unless --account names another.
+const defaultOwner = "local"
 
 // ownerPattern keeps an owner usable as a segment of the callback's path.
 var ownerPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
@@ -74,7 +81,7 @@ fault, 130 interrupted.`,
 	cmd.SetVersionTemplate("connectorctl {{.Version}}\n")
 	f := cmd.PersistentFlags()
 	f.StringVar(&a.home, "home", "", "folder of connections, key and audit (default $XDG_DATA_HOME/connectorctl)")
-	f.StringVar(&a.owner, "account", "local", "the engine's account that owns the connections")
+	f.StringVar(&a.owner, "account", defaultOwner, "the engine's account that owns the connections")
 	f.StringVar(&a.environment, "environment", host.DefaultEnvironment, "environment of the connections")
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log to stderr what happens")

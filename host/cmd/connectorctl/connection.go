@@ -67,8 +67,8 @@ func (a *app) createCommand() *cobra.Command {
 			return a.print(info, func(w io.Writer) {
 				say(w, "Saved the connection %s.", args[0])
 				if d := c.Description(); d.Has(connector.CapabilityAuthorize) {
-					say(w, "Register this redirect URI with the application, then sign in with: connectorctl connection sign-in %s\n  %s",
-						args[0], loopback.RedirectURI(a.owner, loopback.DefaultPort))
+					say(w, "Register this redirect URI with the application, then sign in with: %s\n  %s",
+						a.signInCommandLine(args[0]), loopback.RedirectURI(a.owner, loopback.DefaultPort))
 				}
 			})
 		},
@@ -131,7 +131,7 @@ secret in the same command, and a new sign-in after it.`,
 			return a.print(info, func(w io.Writer) {
 				say(w, "Saved the connection %s.", info.Name)
 				if info.State == host.StateNotSignedIn {
-					say(w, "Sign in with: connectorctl connection sign-in %s", info.Name)
+					say(w, "Sign in with: %s", a.signInCommandLine(info.Name))
 				}
 			})
 		},
@@ -169,15 +169,16 @@ func (a *app) showCommand() *cobra.Command {
 				Settings descriptor.Settings `json:"settings"`
 				Secrets  []string            `json:"secrets_set"`
 			}{info, settings, secrets}
-			return a.print(result, func(w io.Writer) { show(w, c, info, settings, secrets) })
+			return a.print(result, func(w io.Writer) { a.show(w, c, info, settings, secrets) })
 		},
 	}
 }
 
-func show(w io.Writer, c *host.Connection, info host.Info, settings descriptor.Settings, secrets []string) {
+func (a *app) show(w io.Writer, c *host.Connection, info host.Info, settings descriptor.Settings, secrets []string) {
 	say(w, "%s (%s)", info.Name, info.State)
 	if info.Err != nil {
 		showDiagnostic(w, "  ", info.Err)
+		a.tellSignIn(w, "    ", info.Err)
 	}
 	say(w, "  connector       %s (%s)", dash(info.Connector), dash(info.Plugin))
 	say(w, "  account         %s", accountText(info.Account))
@@ -198,10 +199,7 @@ func show(w io.Writer, c *host.Connection, info host.Info, settings descriptor.S
 		switch value, set := settings[f.Name]; {
 		case f.ReadOnly:
 		case set:
-			data, err := json.Marshal(value)
-			if err == nil {
-				say(w, "  %-15s %s", f.Name, clean(string(data)))
-			}
+			say(w, "  %-15s %s", f.Name, jsonText(value))
 		case f.Secret && contains(secrets, f.Name):
 			say(w, "  %-15s (set)", f.Name)
 		default:

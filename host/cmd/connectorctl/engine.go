@@ -218,6 +218,7 @@ func (e *engine) connection(ctx context.Context, name string) (*host.Connection,
 	if err != nil {
 		return nil, err
 	}
+	e.app.connection = name
 	if _, err := e.connector(ctx, info.Plugin); err != nil {
 		return nil, err
 	}

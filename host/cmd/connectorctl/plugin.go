@@ -99,9 +99,7 @@ func fieldNotes(f *descriptor.Field) string {
 		}
 	}
 	if f.Default != nil {
-		if data, err := json.Marshal(f.Default); err == nil {
-			notes = append(notes, "default "+string(data))
-		}
+		notes = append(notes, "default "+jsonText(f.Default))
 	}
 	if len(notes) == 0 {
 		return ""

@@ -57,10 +57,13 @@ func (f *feed) read() (string, <-chan struct{}) {
 	return f.text.String(), f.more
 }
 
-func startProcess(c command) (*process, error) {
+func startProcess(c command, user func(*exec.Cmd)) (*process, error) {
 	p := &process{cmd: exec.Command(c.program, c.args...), gone: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env = c.dir, c.env
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	if user != nil {
+		user(p.cmd)
+	}
 	// A grandchild that keeps the outputs open mustn't hold the end up.
 	p.cmd.WaitDelay = 5 * time.Second
 	if c.stdin != "" {

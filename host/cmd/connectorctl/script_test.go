@@ -37,6 +37,8 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"sign-in": affirmative(cmdSignIn),
 	"connect": affirmative(cmdConnect),
 	"expired": affirmative(cmdExpired),
+	"settled": affirmative(cmdSettled),
+	"same":    affirmative(cmdSame),
 	"visit":   affirmative(cmdVisit),
 	"browse":  affirmative(cmdBrowse),
 	"page":    affirmative(cmdPage),
@@ -48,6 +50,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"capture": affirmative(cmdCapture),
 	"bytes":   affirmative(cmdBytes),
 	"flip":    affirmative(cmdFlip),
+	"user":    affirmative(cmdUser),
 	"proxy":   affirmative(cmdProxy),
 	"proxied": cmdProxied,
 	"issue":   affirmative(cmdIssue),
@@ -274,6 +277,39 @@ func cmdExpired(_ *testscript.TestScript, w *world, args []string) error {
 	}
 	return w.untilExpired(args[0])
 }
+
+// settled NAME waits until the access may be renewed again: a quarter of its
+// life has passed.
+func cmdSettled(_ *testscript.TestScript, w *world, args []string) error {
+	if len(args) != 1 {
+		return errUsage
+	}
+	return w.untilSettled(args[0])
+}
+
+// same FILE PATTERN wants that all matches have one first group.
+func cmdSame(ts *testscript.TestScript, _ *world, args []string) error {
+	if len(args) != 2 {
+		return errUsage
+	}
+	re, err := regexp.Compile(args[1])
+	if err != nil {
+		return err
+	}
+	all := re.FindAllStringSubmatch(ts.ReadFile(args[0]), -1)
+	for _, m := range all {
+		if m[1] != all[0][1] {
+			return errors.New("the matches differ")
+		}
+	}
+	if len(all) < 2 {
+		return errors.New("there are fewer than two matches")
+	}
+	return nil
+}
+
+// user makes a script that root runs go on as a user without rights.
+func cmdUser(_ *testscript.TestScript, w *world, _ []string) error { return w.dropRights() }
 
 // visit [deny] URL [LOGIN] goes the browser's way; stdout is the last page's
 // status and text.

@@ -53,6 +53,7 @@ the browser ends at.`,
 			if err != nil {
 				return err
 			}
+			a.connection = "" // this is the sign-in
 			signIn := a.byLoopback
 			if flags.paste {
 				signIn = a.byPaste

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ type world struct {
 	temp string
 	env  []string
 	http *http.Client
+	user func(*exec.Cmd) // makes a process another user's
 
 	mu        sync.Mutex
 	processes map[string]*process
@@ -105,7 +107,7 @@ func (w *world) start(c command) (*process, error) {
 		c.dir = w.dir
 	}
 	c.env = append(append([]string{}, w.env...), c.env...)
-	p, err := startProcess(c)
+	p, err := startProcess(c, w.user)
 	if err != nil {
 		return nil, err
 	}
@@ -167,25 +169,49 @@ func (w *world) connect(name string, args ...string) error {
 // untilExpired waits until a connection's access has ended, as the host sees
 // it.
 func (w *world) untilExpired(name string) error {
+	life, err := w.life(name)
+	if err != nil {
+		return err
+	}
+	return until(life.AccessExpiresAt)
+}
+
+// untilSettled waits until a quarter of the access's life has passed, so that
+// it may be renewed.
+func (w *world) untilSettled(name string) error {
+	life, err := w.life(name)
+	if err != nil {
+		return err
+	}
+	return until(life.RenewedAt.Add(life.AccessExpiresAt.Sub(life.RenewedAt) / 4))
+}
+
+// life is what connectorctl shows of a connection's access.
+type life struct {
+	RenewedAt       time.Time `json:"renewed_at"`
+	AccessExpiresAt time.Time `json:"access_expires_at"`
+}
+
+func (w *world) life(name string) (life, error) {
+	var l life
 	r, err := w.ctl("--json", "connection", "show", name)
 	if err := r.succeeded(err); err != nil {
-		return err
+		return l, err
 	}
-	var shown struct {
-		AccessExpiresAt time.Time `json:"access_expires_at"`
-	}
-	if err := r.decode(&shown); err != nil {
-		return err
-	}
-	left := time.Until(shown.AccessExpiresAt)
-	if shown.AccessExpiresAt.IsZero() || left > patience/2 {
-		return fmt.Errorf("the access of %s ends at %s: too late to wait for", name, shown.AccessExpiresAt)
+	return l, r.decode(&l)
+}
+
+// until waits for an instant that only the clock brings.
+func until(at time.Time) error {
+	left := time.Until(at)
+	if at.IsZero() || left > patience/2 {
+		return fmt.Errorf("%s is too late to wait for", at)
 	}
 	pause(context.Background(), left+10*time.Millisecond)
 	return nil
 }
 
-// pause waits for an instant that only the clock brings.
+// pause waits.
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
