@@ -17,12 +17,18 @@ const revokeAgain = 15 * time.Minute
 // taken, and takes the grant back at the service. Where the service can't be
 // reached the deletion is done all the same, and the revocation stays due.
 func (c *Connection) Delete(ctx context.Context) error {
+	var name string
 	r, err := c.host.end(ctx, c.key, func(r *store.Record) {
+		name = r.Name
 		r.State, r.Name, r.ExpiresAt, r.Account = store.StateTombstone, "", time.Time{}, nil
 		for _, f := range []store.Field{store.FieldSettings, store.FieldNetwork} {
 			delete(r.Sealed, f)
 		}
 	})
+	if r != nil {
+		deleted := *r // with the name that it had
+		deleted.Name, r = name, &deleted
+	}
 	if aerr := c.tenant.audit(ctx, audit.ActionDelete, r, err); err == nil {
 		err = aerr
 	}
