@@ -32,6 +32,9 @@ func (a *app) accessCommand() *cobra.Command {
 one: ask before each piece of work, and when the service refuses the token ask
 again with --refused and the generation that was printed with it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if req.MinValidity < 0 {
+				return usage("--min takes how long the token must still last, such as 5m")
+			}
 			e, err := a.open(cmd.Context())
 			if err != nil {
 				return err

@@ -55,10 +55,10 @@ func (w *world) boxsim(name string, args ...string) (*emulator, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(e.settingsFile, settings, 0o600); err != nil {
+	if err := os.WriteFile(e.settingsFile, settings, 0o644); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(e.secretFile, []byte(e.ClientSecret), 0o600); err != nil {
+	if err := os.WriteFile(e.secretFile, []byte(e.ClientSecret), 0o644); err != nil {
 		return nil, err
 	}
 	w.box = e

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -20,6 +21,12 @@ import (
 	"sync"
 	"time"
 )
+
+// elsewhere is a name of this machine that only the proxy and the browser know.
+const elsewhere = "box.test"
+
+// resolved is an address that can be dialled.
+func resolved(host string) string { return strings.Replace(host, elsewhere, "localhost", 1) }
 
 // proxy is an HTTP proxy that writes down what it was asked for.
 type proxy struct {
@@ -97,7 +104,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // tunnel joins a client with a host until one of them hangs up.
 func tunnel(w http.ResponseWriter, host string) {
-	there, err := net.DialTimeout("tcp", host, patience)
+	there, err := net.DialTimeout("tcp", resolved(host), patience)
 	if err != nil {
 		w.WriteHeader(http.StatusBadGateway)
 		return
@@ -145,7 +152,7 @@ func (w *world) issue(prefix string) error {
 	}
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "localhost"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
+		DNSNames: []string{"localhost", elsewhere}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), caKey)
@@ -159,7 +166,10 @@ func (w *world) issue(prefix string) error {
 	caPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER})
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(caPEM)
-	w.http.Transport = &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	dialer := &net.Dialer{Timeout: patience}
+	w.http.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return dialer.DialContext(ctx, network, resolved(addr))
+	}, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	return errors.Join(
 		os.WriteFile(prefix+".pem", caPEM, 0o600),
 		os.WriteFile(prefix+"-server.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leafDER}), 0o600),

@@ -49,6 +49,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"json":    affirmative(cmdJSON),
 	"capture": affirmative(cmdCapture),
 	"bytes":   affirmative(cmdBytes),
+	"replace": affirmative(cmdReplace),
 	"flip":    affirmative(cmdFlip),
 	"user":    affirmative(cmdUser),
 	"proxy":   affirmative(cmdProxy),
@@ -450,6 +451,15 @@ func cmdBytes(ts *testscript.TestScript, _ *world, args []string) error {
 	return os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600)
 }
 
+// replace FILE OLD NEW changes a text in a file.
+func cmdReplace(ts *testscript.TestScript, _ *world, args []string) error {
+	if len(args) != 3 {
+		return errUsage
+	}
+	text := strings.ReplaceAll(ts.ReadFile(args[0]), args[1], args[2])
+	return os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600)
+}
+
 // flip FILE changes the byte in the middle of a file.
 func cmdFlip(ts *testscript.TestScript, _ *world, args []string) error {
 	for _, name := range args {
@@ -547,7 +557,7 @@ func cmdAwait(_ *testscript.TestScript, w *world, args []string) error {
 }
 
 // issue NAME makes a private CA in NAME.pem and a certificate of it for
-// localhost in NAME-server.pem and NAME-key.pem, and lets the browser trust it.
+// localhost and box.test in NAME-server.pem and NAME-key.pem, and lets the browser trust it.
 func cmdIssue(_ *testscript.TestScript, w *world, args []string) error {
 	if len(args) != 1 {
 		return errUsage
