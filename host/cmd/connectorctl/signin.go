@@ -123,15 +123,22 @@ func (a *app) byLoopback(ctx context.Context, e *engine, c *host.Connection, fla
 		a.openBrowser(s.URL)
 	}
 	var done *host.SignedIn
-	err = server.Wait(ctx, flags.timeout, func(ctx context.Context, callbackURL string) error {
+	err = server.Wait(ctx, flags.timeout, func(ctx context.Context, callbackURL string) (bool, error) {
 		var err error
 		done, err = e.host.CompleteSignIn(ctx, callbackURL, s.Binding)
-		return err
+		return !foreign(err), err
 	})
 	if errors.Is(err, loopback.ErrNoCallback) {
 		return nil, noAnswer(flags.timeout, s.RedirectURI)
 	}
 	return done, err
+}
+
+// foreign reports whether a callback belongs to no sign-in that waits. The
+// service's own refusal of a code has the same name, but ends the sign-in.
+func foreign(err error) bool {
+	d := connector.Diagnose(err, connector.OriginHost)
+	return d != nil && d.Code == connector.AuthorizationInvalid && d.Origin == connector.OriginHost
 }
 
 // byPaste reads the callback from standard input.

@@ -43,7 +43,7 @@ type Server struct {
 
 	// mu is held while a callback is completed.
 	mu       sync.Mutex
-	complete func(callbackURL string) error
+	complete func(callbackURL string) (ours bool, err error)
 	finished bool
 	outcome  chan error
 }
@@ -121,15 +121,15 @@ func (s *Server) RedirectURI() string { return s.redirectURI }
 // ends, or patience has passed without a callback, which is [ErrNoCallback].
 // Only a GET of the callback's exact path with a state counts. complete is
 // called with the whole URL; what it returns is told to the browser in fixed
-// words. An error with connector.AuthorizationInvalid means that the callback
-// belongs to another sign-in, and the waiting goes on.
+// words. If it says that the callback isn't this sign-in's own, the waiting
+// goes on.
 //
 // A callback that has come is completed whatever patience says, and whether or
 // not the browser stays: its code is good for one exchange. complete has a
 // deadline of its own; its context ends with ctx.
-func (s *Server) Wait(ctx context.Context, patience time.Duration, complete func(ctx context.Context, callbackURL string) error) error {
+func (s *Server) Wait(ctx context.Context, patience time.Duration, complete func(ctx context.Context, callbackURL string) (ours bool, err error)) error {
 	s.mu.Lock()
-	s.complete = func(callbackURL string) error { return complete(ctx, callbackURL) }
+	s.complete = func(callbackURL string) (bool, error) { return complete(ctx, callbackURL) }
 	s.mu.Unlock()
 	for _, l := range s.listeners {
 		s.serving.Go(func() { _ = s.server.Serve(l) })
@@ -202,8 +202,8 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) {
 		pageAnswered.write(w)
 		return
 	}
-	err := s.complete(s.callbackURL(r))
-	if errors.Is(err, connector.AuthorizationInvalid) {
+	ours, err := s.complete(s.callbackURL(r))
+	if !ours {
 		pageForeign.write(w)
 		return
 	}
