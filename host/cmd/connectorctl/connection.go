@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"strings"
@@ -53,11 +54,17 @@ func (a *app) createCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			draft, err := e.tenant.Draft(ctx, c, data, host.DraftOptions{Network: network, Plugin: plugin})
+			options := host.DraftOptions{Plugin: plugin}
+			if network != nil {
+				options.Network = &connector.Network{}
+				network(options.Network)
+			}
+			draft, err := e.tenant.Draft(ctx, c, data, options)
 			if err != nil {
 				return err
 			}
 			if err := draft.Save(ctx, args[0]); err != nil {
+				a.discard(ctx, draft)
 				return err
 			}
 			info, err := draft.Info(ctx)
@@ -76,6 +83,14 @@ func (a *app) createCommand() *cobra.Command {
 	cmd.Flags().StringVar(&plugin, "plugin", "box-connection", "the connector: a binary beside connectorctl, or a path")
 	flags.register(cmd, false)
 	return cmd
+}
+
+// discard ends a draft that wasn't saved, and its secrets with it. Where that
+// fails, the draft ends by itself after a day.
+func (a *app) discard(ctx context.Context, draft *host.Connection) {
+	if err := draft.Discard(context.WithoutCancel(ctx)); err != nil {
+		a.logger().Warn("a draft stays until it expires", "draft", draft.ID(), "error", err)
+	}
 }
 
 func (a *app) editCommand() *cobra.Command {
@@ -109,7 +124,7 @@ secret in the same command, and a new sign-in after it.`,
 			if edit.Settings, err = a.settings(ctx, conn.Descriptor(), &flags); err != nil {
 				return err
 			}
-			if edit.Network, err = a.network(ctx, &flags); err != nil {
+			if edit.ChangeNetwork, err = a.network(ctx, &flags); err != nil {
 				return err
 			}
 			draft, err := c.Edit(ctx, edit)
@@ -118,10 +133,12 @@ secret in the same command, and a new sign-in after it.`,
 			}
 			if test {
 				if err := a.test(ctx, draft, host.TestOptions{}); err != nil {
+					a.discard(ctx, draft)
 					return err
 				}
 			}
 			if err := draft.Save(ctx, rename); err != nil {
+				a.discard(ctx, draft)
 				return err
 			}
 			info, err := draft.Info(ctx)

@@ -205,36 +205,55 @@ func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error
 	}
 }
 
-// network is the way to the service that the flags name, or nil for none.
-func (a *app) network(ctx context.Context, f *settingsFlags) (*connector.Network, error) {
+// network is the change of the way to the service that the flags name, or nil
+// for none.
+func (a *app) network(ctx context.Context, f *settingsFlags) (func(*connector.Network), error) {
 	if f.proxy == "" && f.caFile == "" && len(f.noProxy) == 0 {
 		return nil, nil
 	}
-	n := &connector.Network{NoProxy: f.noProxy}
-	proxy := f.proxy
+	proxy, err := a.proxy(ctx, f.proxy)
+	if err != nil {
+		return nil, err
+	}
+	var cas []byte
+	if f.caFile != "" {
+		if cas, err = a.read(ctx, f.caFile, handshake.MaxSettingsBytes); err != nil {
+			return nil, err
+		}
+	}
+	return func(n *connector.Network) {
+		if proxy != "" {
+			n.ProxyURL = connector.NewSecret(proxy)
+		}
+		if len(f.noProxy) > 0 {
+			n.NoProxy = f.noProxy
+		}
+		if f.caFile != "" {
+			n.ExtraCAs = cas
+		}
+	}, nil
+}
+
+// proxy reads a proxy's URL, which stands in an argument only without a
+// password.
+func (a *app) proxy(ctx context.Context, proxy string) (string, error) {
+	if proxy == "" {
+		return "", nil
+	}
 	if path, ok := strings.CutPrefix(proxy, "@"); ok {
 		data, err := a.read(ctx, path, handshake.MaxSettingsBytes)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
 		proxy = strings.TrimSpace(string(data))
 	} else if u, err := url.Parse(proxy); err == nil && u.User != nil {
-		return nil, usage("a proxy's password never stands in an argument: use --proxy @FILE or --proxy @-")
+		return "", usage("a proxy's password never stands in an argument: use --proxy @FILE or --proxy @-")
 	}
-	if proxy != "" {
-		u, err := url.Parse(proxy)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-			return nil, usage("--proxy takes the URL of an HTTP proxy, such as http://proxy.example:3128")
-		}
-		n.ProxyURL = connector.NewSecret(proxy)
+	u, err := url.Parse(proxy)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return "", usage("--proxy takes the URL of an HTTP proxy, such as http://proxy.example:3128")
 	}
-	if f.caFile != "" {
-		var err error
-		if n.ExtraCAs, err = a.read(ctx, f.caFile, handshake.MaxSettingsBytes); err != nil {
-			return nil, err
-		}
-	}
-	return n, nil
+	return proxy, nil
 }
 
 func unwrapped(err error) error {

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -21,40 +22,42 @@ import (
 // argument <FILE in front of the others of ctl and start is the standard
 // input.
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	"ctl":     affirmative(cmdCtl),
-	"start":   affirmative(cmdStart),
-	"line":    affirmative(cmdLine),
-	"type":    affirmative(cmdType),
-	"signal":  affirmative(cmdSignal),
-	"end":     affirmative(cmdEnd),
-	"ends":    affirmative(cmdEnds),
-	"boxsim":  affirmative(cmdBoxsim),
-	"sim":     affirmative(cmdSim),
-	"fault":   affirmative(cmdFault),
-	"seen":    affirmative(cmdSeen),
-	"await":   affirmative(cmdAwait),
-	"create":  affirmative(cmdCreate),
-	"sign-in": affirmative(cmdSignIn),
-	"connect": affirmative(cmdConnect),
-	"expired": affirmative(cmdExpired),
-	"settled": affirmative(cmdSettled),
-	"same":    affirmative(cmdSame),
-	"visit":   affirmative(cmdVisit),
-	"browse":  affirmative(cmdBrowse),
-	"page":    affirmative(cmdPage),
-	"leave":   affirmative(cmdLeave),
-	"fetch":   cmdFetch,
-	"port":    affirmative(cmdPort),
-	"occupy":  affirmative(cmdOccupy),
-	"json":    affirmative(cmdJSON),
-	"capture": affirmative(cmdCapture),
-	"bytes":   affirmative(cmdBytes),
-	"replace": affirmative(cmdReplace),
-	"flip":    affirmative(cmdFlip),
-	"user":    affirmative(cmdUser),
-	"proxy":   affirmative(cmdProxy),
-	"proxied": cmdProxied,
-	"issue":   affirmative(cmdIssue),
+	"ctl":       affirmative(cmdCtl),
+	"start":     affirmative(cmdStart),
+	"line":      affirmative(cmdLine),
+	"type":      affirmative(cmdType),
+	"signal":    affirmative(cmdSignal),
+	"end":       affirmative(cmdEnd),
+	"ends":      affirmative(cmdEnds),
+	"boxsim":    affirmative(cmdBoxsim),
+	"sim":       affirmative(cmdSim),
+	"fault":     affirmative(cmdFault),
+	"seen":      affirmative(cmdSeen),
+	"await":     affirmative(cmdAwait),
+	"create":    affirmative(cmdCreate),
+	"sign-in":   affirmative(cmdSignIn),
+	"connect":   affirmative(cmdConnect),
+	"expired":   affirmative(cmdExpired),
+	"settled":   affirmative(cmdSettled),
+	"same":      affirmative(cmdSame),
+	"visit":     affirmative(cmdVisit),
+	"browse":    affirmative(cmdBrowse),
+	"page":      affirmative(cmdPage),
+	"leave":     affirmative(cmdLeave),
+	"fetch":     cmdFetch,
+	"port":      affirmative(cmdPort),
+	"occupy":    affirmative(cmdOccupy),
+	"json":      affirmative(cmdJSON),
+	"suggested": affirmative(cmdSuggested),
+	"drafts":    affirmative(cmdDrafts),
+	"capture":   affirmative(cmdCapture),
+	"bytes":     affirmative(cmdBytes),
+	"replace":   affirmative(cmdReplace),
+	"flip":      affirmative(cmdFlip),
+	"user":      affirmative(cmdUser),
+	"proxy":     affirmative(cmdProxy),
+	"proxied":   cmdProxied,
+	"issue":     affirmative(cmdIssue),
 }
 
 // affirmative is a command that can't be negated, told by its error.
@@ -434,6 +437,64 @@ func cmdJSON(ts *testscript.TestScript, _ *world, args []string) error {
 		if err := jsonLines(ts.ReadFile(file)); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
+	}
+	return nil
+}
+
+// suggested FILE wants that each failed check, one JSON value a line, says what
+// to do, and that there is one.
+func cmdSuggested(ts *testscript.TestScript, _ *world, args []string) error {
+	if len(args) != 1 {
+		return errUsage
+	}
+	failed := 0
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		var check struct {
+			Status     string `json:"status"`
+			Diagnostic struct {
+				Suggestion string `json:"suggestion"`
+			} `json:"diagnostic"`
+		}
+		if err := json.Unmarshal([]byte(line), &check); err != nil {
+			return err
+		}
+		if check.Status != "failed" {
+			continue
+		}
+		if failed++; check.Diagnostic.Suggestion == "" {
+			return fmt.Errorf("no suggestion: %s", line)
+		}
+	}
+	if failed == 0 {
+		return errors.New("no check failed")
+	}
+	return nil
+}
+
+// drafts N wants that so many drafts are stored.
+func cmdDrafts(_ *testscript.TestScript, w *world, args []string) error {
+	if len(args) != 1 {
+		return errUsage
+	}
+	records, err := filepath.Glob(filepath.Join(w.home(), "store", "records", "*"))
+	if err != nil {
+		return err
+	}
+	if len(records) == 0 {
+		return errors.New("there are no records")
+	}
+	n := 0
+	for _, path := range records {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if strings.Contains(string(data), `"draft"`) {
+			n++
+		}
+	}
+	if args[0] != strconv.Itoa(n) {
+		return fmt.Errorf("%d drafts are stored", n)
 	}
 	return nil
 }
