@@ -147,7 +147,7 @@ func (a *app) prompt(ctx context.Context, name string) (string, error) {
 
 // read reads a file, or standard input for "-", up to a limit.
 func (a *app) read(ctx context.Context, path string, limit int64) ([]byte, error) {
-	var r io.Reader = a.stdin
+	r := a.stdin
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {

@@ -101,25 +101,33 @@ func encodings(secret string) map[string]string {
 // scanFiles looks through all files below a folder. Programs are left out:
 // they are copies of the tested ones, which know no secret.
 func (v *vault) scanFiles(folder string, allowed func(path string) bool) (found []string, files int) {
-	_ = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() || allowed(path) {
-			return nil // it went away, or has nothing to read
-		}
-		info, err := d.Info()
-		if err != nil || info.Size() > maxScanned {
-			return nil
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return nil
+	for path, data := range smallFiles(folder) {
+		if allowed(path) {
+			continue
 		}
 		files++
 		for _, what := range append(v.find(data), v.find([]byte(path))...) {
 			found = append(found, what+" in "+path)
 		}
+	}
+	return found, files
+}
+
+// smallFiles reads the files below a folder that aren't programs. What goes
+// away meanwhile is left out.
+func smallFiles(folder string) map[string][]byte {
+	files := map[string][]byte{}
+	_ = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			if info, err := d.Info(); err == nil && info.Size() <= maxScanned {
+				if data, err := os.ReadFile(path); err == nil {
+					files[path] = data
+				}
+			}
+		}
 		return nil
 	})
-	return found, files
+	return files
 }
 
 // maxScanned is above all files but the programs.

@@ -64,17 +64,9 @@ func (x *watch) look() {
 			}
 		}
 	}
-	_ = filepath.WalkDir(x.w.temp, func(path string, d os.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return nil // it went away, or has nothing to read
-		}
-		if info, err := d.Info(); err == nil && info.Size() <= maxScanned {
-			if data, err := os.ReadFile(path); err == nil {
-				x.keep("temporary file "+path, string(data))
-			}
-		}
-		return nil
-	})
+	for path, data := range smallFiles(x.w.temp) {
+		x.keep("temporary file "+path, string(data))
+	}
 }
 
 func (x *watch) keep(where, text string) {
