@@ -22,7 +22,11 @@ func (h *Host) promote(ctx context.Context, conn *Connector, key store.Key, cfg 
 		if r.State == store.StateTombstone {
 			return notFound(key.Connection)
 		}
-		return h.vault.put(ctx, r, store.FieldCandidate, cand)
+		if err := h.vault.put(ctx, r, store.FieldCandidate, cand); err != nil {
+			return err
+		}
+		schedule(r, now)
+		return nil
 	})
 	if err != nil {
 		return nil, nil, err
@@ -38,7 +42,11 @@ func (h *Host) promote(ctx context.Context, conn *Connector, key store.Key, cfg 
 		}
 		if account != nil && r.Account != nil && !r.Account.Same(*account) {
 			cand.Account = *account
-			return h.vault.put(ctx, r, store.FieldCandidate, cand)
+			if err := h.vault.put(ctx, r, store.FieldCandidate, cand); err != nil {
+				return err
+			}
+			schedule(r, now)
+			return nil
 		}
 		delete(r.Sealed, store.FieldCandidate)
 		return h.adopt(ctx, r, cfg.revision, cred, account, now)
@@ -91,7 +99,7 @@ func (h *Host) dropCandidate(ctx context.Context, key store.Key, cfg config, cre
 		h.log.WarnContext(ctx, "a sign-in that wasn't taken stays unrevoked", "connection", key.Connection, "error", err)
 		return
 	}
-	h.revokeAll(ctx, r)
+	_ = h.revokeAll(ctx, r) // what fails stays due
 }
 
 // ConfirmAccount accepts the sign-in that ended with
@@ -134,7 +142,7 @@ func (c *Connection) ConfirmAccount(ctx context.Context) (*connector.Account, er
 		return nil, err
 	}
 	c.host.forget(c.key)
-	c.host.revokeAll(ctx, r)
+	_ = c.host.revokeAll(ctx, r) // what fails stays due
 	return &account, nil
 }
 

@@ -176,11 +176,12 @@ func (c calls) revoke(ctx context.Context, cfg callConfig, cred connector.Creden
 	return nil
 }
 
-func (c calls) narrow(ctx context.Context, cfg callConfig, access *connector.Access, scopes []string, resource string) (*connector.Access, error) {
+func (c calls) narrow(ctx context.Context, cfg callConfig, access *connector.Access, scopes []string, resource string, now time.Time) (*connector.Access, error) {
 	ctx, cancel := context.WithTimeout(ctx, serviceTimeout)
 	defer cancel()
 	resp, err := c.client.NarrowAccess(ctx, &connectorv1.NarrowAccessRequest{
 		Settings: cfg.settings, Network: cfg.network, Access: protoconv.AccessToProto(access), Scopes: scopes, Resource: resource,
+		Now: timestamppb.New(now),
 	})
 	if err != nil {
 		return nil, protoconv.ErrorFromStatus(err)

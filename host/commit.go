@@ -80,18 +80,10 @@ func (v vault) putCredential(ctx context.Context, r *store.Record, cred connecto
 	r.Generation++
 	r.CredentialFormat = cred.Format
 	r.AccessExpiresAt, r.LapsesAt = cred.AccessExpiresAt, cred.LapsesAt
-	r.RenewedAt, r.DueAt = at, keepAliveAt(at, cred.LapsesAt)
+	r.RenewedAt = at
 	r.Verdict, r.Interrupted = nil, nil
+	schedule(r, at)
 	return nil
-}
-
-// keepAliveAt is when a grant that lapses should be renewed though nobody
-// asks: after three quarters of its life.
-func keepAliveAt(now, lapses time.Time) time.Time {
-	if lapses.IsZero() {
-		return time.Time{}
-	}
-	return now.Add(lapses.Sub(now) / 4 * 3)
 }
 
 // holds reports whether r already holds u.
@@ -100,7 +92,7 @@ func (l *life) holds(ctx context.Context, r *store.Record, u *unsaved) bool {
 		return false
 	}
 	have, err := l.host.vault.credential(ctx, r, store.FieldCredential)
-	return err == nil && have == u.credential
+	return err == nil && have.Format == u.credential.Format && have.Data == u.credential.Data
 }
 
 // late deals with a renewal that came back to a record that has moved on. To a
@@ -116,7 +108,7 @@ func (l *life) late(ctx context.Context, u *unsaved) {
 		return err
 	})
 	if err == nil {
-		l.host.revokeAll(ctx, r)
+		_ = l.host.revokeAll(ctx, r) // what fails stays due
 	}
 }
 

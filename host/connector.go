@@ -11,6 +11,7 @@ import (
 	"github.com/boxconnection/connector/descriptor"
 	"github.com/boxconnection/connector/host/audit"
 	"github.com/boxconnection/connector/host/launch"
+	"github.com/boxconnection/connector/host/store"
 	"github.com/boxconnection/connector/proto/connector"
 )
 
@@ -103,7 +104,17 @@ func (c *Connector) normalise(ctx context.Context, settings []byte) ([]byte, con
 	return normal, found, err
 }
 
-// connector returns the loaded connector of a record.
+// connectorOf returns the connector of a record, and has the engine load it if
+// it isn't loaded.
+func (h *Host) connectorOf(ctx context.Context, r *store.Record) (*Connector, error) {
+	c, err := h.connector(r.Connector)
+	if err == nil || h.loader == nil {
+		return c, err
+	}
+	return h.loader(ctx, infoOf(r))
+}
+
+// connector returns a loaded connector.
 func (h *Host) connector(id string) (*Connector, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

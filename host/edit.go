@@ -185,7 +185,7 @@ func (c *Connection) apply(ctx context.Context, name string) (*store.Record, err
 	}
 	c.key, c.base = baseKey, ""
 	if orphan != nil {
-		c.host.revokeAll(ctx, r)
+		_ = c.host.revokeAll(ctx, r) // what fails stays due
 	}
 	return r, nil
 }

@@ -38,6 +38,8 @@ type service struct {
 	secrets []string // the client secrets seen by renewals
 
 	life time.Duration
+	// endpoint is the API's base URL in the access.
+	endpoint string
 	// replay: a spent refresh token gives the same pair again.
 	replay bool
 	// before is called before a renewal is answered, outside the lock.
@@ -51,7 +53,7 @@ type service struct {
 func newService() *service {
 	return &service{
 		alive: map[int]bool{}, life: time.Hour, account: connector.Account{ID: "7", Login: "ann@example.com"},
-		fail: map[string][]error{},
+		endpoint: "https://service.example", fail: map[string][]error{},
 	}
 }
 
@@ -151,10 +153,10 @@ type stored struct {
 	Issued, Expires time.Time
 }
 
-func (c stored) access() *connectorv1.Access {
+func (s *service) access(c stored) *connectorv1.Access {
 	return protoconv.AccessToProto(&connector.Access{
 		Token: connector.NewSecret(fmt.Sprintf("access-%d", c.Pair)), Type: "Bearer", IssuedAt: c.Issued, ExpiresAt: c.Expires,
-		RenewAt: c.Expires.Add(-c.Expires.Sub(c.Issued) / 10), Endpoints: map[string]string{"api": "https://service.example"},
+		RenewAt: c.Expires.Add(-c.Expires.Sub(c.Issued) / 10), Endpoints: map[string]string{"api": s.endpoint},
 		Refusal: connector.TokenRefusal{EmptyBody: true},
 	})
 }
@@ -176,7 +178,7 @@ func (s *service) OpenSession(_ context.Context, r *connectorv1.OpenSessionReque
 		margin = c.Expires.Sub(c.Issued) / 10
 	}
 	if !r.GetAccessRefused() && c.Expires.Sub(now) > margin {
-		return &connectorv1.OpenSessionResponse{Access: c.access()}, nil
+		return &connectorv1.OpenSessionResponse{Access: s.access(c)}, nil
 	}
 	if !r.GetAllowRenew() {
 		return nil, fail(connector.Errorf(connector.RenewalRequired, connector.OriginConnector, "Too old."))
@@ -213,7 +215,7 @@ func (s *service) renew(n int, now time.Time, r *connectorv1.OpenSessionRequest)
 
 func (s *service) answer(n int, now time.Time) *connectorv1.OpenSessionResponse {
 	return &connectorv1.OpenSessionResponse{
-		Access: stored{n, now, now.Add(s.life)}.access(), Credential: s.credential(n, now),
+		Access: s.access(stored{n, now, now.Add(s.life)}), Credential: s.credential(n, now),
 	}
 }
 

@@ -126,6 +126,21 @@ func (c *clocked) Acquire(ctx context.Context, k store.Key, w store.LeaseRequest
 	return r, held, err
 }
 
+func (c *clocked) Due(ctx context.Context, limit int) ([]store.Key, error) {
+	now, err := c.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	listed, err := c.Store.List(ctx, store.Query{})
+	var due []store.Key
+	for _, l := range listed {
+		if r := l.Record; r != nil && !r.DueAt.IsZero() && !r.DueAt.After(now) && len(due) < limit {
+			due = append(due, r.Key)
+		}
+	}
+	return due, err
+}
+
 func (c *clocked) Commit(ctx context.Context, k store.Key, l *store.Lease, change func(*store.Record) error) (*store.Record, error) {
 	if err := c.failure("Commit"); err != nil {
 		return nil, err

@@ -36,6 +36,7 @@ type Host struct {
 	holder string
 	run    string
 	net    connector.Network
+	loader Loader
 
 	start time.Time
 	ctx   context.Context
@@ -67,6 +68,14 @@ func WithNetwork(n connector.Network) Option { return option(func(h *Host) { h.n
 // WithRuntime names this host for people: in leases, in the results of tests.
 // The default is the machine's name.
 func WithRuntime(name string) Option { return option(func(h *Host) { h.run = name }) }
+
+// Loader loads the connector of a connection, with [Host.Load], when it is
+// needed and isn't loaded. It may be called by several goroutines at once.
+type Loader func(ctx context.Context, i Info) (*Connector, error)
+
+// WithLoader sets how connectors are loaded on demand. Without it a connection
+// can be used only after its connector was loaded.
+func WithLoader(l Loader) Option { return option(func(h *Host) { h.loader = l }) }
 
 // Open makes a host. All three arguments are required: a host doesn't run
 // without a record of what it does.

@@ -42,6 +42,9 @@ type life struct {
 
 	cached atomic.Pointer[handout]
 	flight singleflight.Group
+	// pause is until when the service doesn't want to be asked, on the host's
+	// elapsed time.
+	pause atomic.Int64
 
 	mu sync.Mutex
 	// unsaved is a renewed credential that the store didn't take yet.
@@ -118,9 +121,25 @@ func (h *handout) satisfies(now time.Duration, req want) bool {
 		(h.ends == 0 || h.ends-now > req.validity)
 }
 
-// join waits for a flight that answers req, and starts it if there is none. A
-// caller that goes away leaves the flight to the others.
+// join waits for access to hand out.
 func (l *life) join(ctx context.Context, req want) (*handout, error) {
+	h, err := l.board(ctx, req)
+	if err == nil {
+		l.spend(ctx, h)
+	}
+	return h, err
+}
+
+// renewFrom renews the credential of this generation, unless it has moved on,
+// and hands nothing out.
+func (l *life) renewFrom(ctx context.Context, generation uint64) error {
+	_, err := l.board(ctx, want{stale: generation})
+	return err
+}
+
+// board waits for a flight that answers req, and starts it if there is none. A
+// caller that goes away leaves the flight to the others.
+func (l *life) board(ctx context.Context, req want) (*handout, error) {
 	for range maxFlights {
 		own := false
 		landed := l.flight.DoChan("", func() (any, error) {
@@ -140,7 +159,6 @@ func (l *life) join(ctx context.Context, req want) (*handout, error) {
 			}
 			h := res.Val.(*handout)
 			if own || h.satisfies(l.host.elapsed(), req) {
-				l.spend(ctx, h)
 				return h, nil
 			}
 		case <-ctx.Done():

@@ -114,6 +114,7 @@ func (l *life) failed(ctx context.Context, s *sight, err error) error {
 		d = explain(s.record, d)
 		change = func(r *store.Record) error {
 			r.Verdict = &store.Verdict{Generation: r.Generation, SettingsRevision: s.config.revision, At: s.now, Diagnostic: d}
+			schedule(r, s.now)
 			return nil
 		}
 	case outcomeUnknown(d):

@@ -10,9 +10,6 @@ import (
 	"github.com/boxconnection/connector/proto/connector"
 )
 
-// revokeAgain is when a revocation that failed is due again.
-const revokeAgain = 15 * time.Minute
-
 // Delete deletes the connection: it leaves a tombstone, so that its ID stays
 // taken, and takes the grant back at the service. Where the service can't be
 // reached the deletion is done all the same, and the revocation stays due.
@@ -20,10 +17,7 @@ func (c *Connection) Delete(ctx context.Context) error {
 	var name string
 	r, err := c.host.end(ctx, c.key, func(r *store.Record) {
 		name = r.Name
-		r.State, r.Name, r.ExpiresAt, r.Account = store.StateTombstone, "", time.Time{}, nil
-		for _, f := range []store.Field{store.FieldSettings, store.FieldNetwork} {
-			delete(r.Sealed, f)
-		}
+		bury(r)
 	})
 	if r != nil {
 		deleted := *r // with the name that it had
@@ -33,6 +27,14 @@ func (c *Connection) Delete(ctx context.Context) error {
 		err = aerr
 	}
 	return err
+}
+
+// bury makes a record a tombstone.
+func bury(r *store.Record) {
+	r.State, r.Name, r.ExpiresAt, r.Account = store.StateTombstone, "", time.Time{}, nil
+	for _, f := range []store.Field{store.FieldSettings, store.FieldNetwork, store.FieldCandidate} {
+		delete(r.Sealed, f)
+	}
 }
 
 // SignOut takes the grant back at the service and forgets it. The settings
@@ -71,7 +73,7 @@ func (h *Host) end(ctx context.Context, key store.Key, change func(*store.Record
 		return r, err
 	}
 	h.forget(key)
-	h.revokeAll(ctx, r)
+	_ = h.revokeAll(ctx, r) // what fails stays due
 	return r, nil
 }
 
@@ -104,43 +106,68 @@ func (v vault) addRevocation(ctx context.Context, r *store.Record, cfg config, c
 	if cfg.network != nil {
 		rev.Network = packNetwork(*cfg.network)
 	}
-	r.DueAt = r.UpdatedAt
-	return &rev, v.put(ctx, r, store.FieldRevocation, append(all, rev))
+	if err := v.put(ctx, r, store.FieldRevocation, append(all, rev)); err != nil {
+		return nil, err
+	}
+	schedule(r, r.UpdatedAt)
+	return &rev, nil
 }
 
 // revokeAll tries each revocation of r once, within ctx, and keeps the ones
-// that failed for later. It reports nothing: the deletion that led here is
-// done.
-func (h *Host) revokeAll(ctx context.Context, r *store.Record) {
-	var all, left []revocation
+// that failed for later. What led here is done, whatever comes of it; the
+// error is for whoever works through what is due.
+func (h *Host) revokeAll(ctx context.Context, r *store.Record) error {
+	var all []revocation
 	if ok, err := h.vault.get(ctx, r, store.FieldRevocation, &all); err != nil || !ok {
-		return
+		return err
 	}
-	conn, err := h.connector(r.Connector)
+	conn, err := h.connectorOf(ctx, r)
 	if err != nil {
-		return
+		return err
 	}
+	var failure error
+	done := map[string]bool{}
 	for _, rev := range all {
 		if err := h.revokeOne(ctx, conn, r, rev); err != nil {
-			left = append(left, rev)
+			failure = err
+			continue
 		}
+		done[rev.Credential.Data] = true
 	}
 	now, err := h.store.Now(ctx)
 	if err != nil {
-		return
+		return err
 	}
 	_, err = h.update(ctx, r.Key, func(r *store.Record) error {
-		if len(left) > 0 {
-			r.DueAt = now.Add(revokeAgain)
-			return h.vault.put(ctx, r, store.FieldRevocation, left)
-		}
-		r.DueAt = keepAliveAt(now, r.LapsesAt)
-		delete(r.Sealed, store.FieldRevocation)
-		return nil
+		return h.keepRevocations(ctx, r, now, done)
 	})
 	if err != nil {
 		h.log.WarnContext(ctx, "the outcome of a revocation can't be kept", "connection", r.Key.Connection, "error", err)
+		return err
 	}
+	return failure
+}
+
+// keepRevocations drops those of r's revocations that are done. Others may
+// have been added meanwhile.
+func (h *Host) keepRevocations(ctx context.Context, r *store.Record, now time.Time, done map[string]bool) error {
+	var all, left []revocation
+	if _, err := h.vault.get(ctx, r, store.FieldRevocation, &all); err != nil {
+		return err
+	}
+	for _, rev := range all {
+		if !done[rev.Credential.Data] {
+			left = append(left, rev)
+		}
+	}
+	if len(left) == 0 {
+		delete(r.Sealed, store.FieldRevocation)
+		schedule(r, now)
+		return nil
+	}
+	schedule(r, now)
+	r.DueAt = now.Add(revokeAgain)
+	return h.vault.put(ctx, r, store.FieldRevocation, left)
 }
 
 func (h *Host) revokeOne(ctx context.Context, conn *Connector, r *store.Record, rev revocation) error {

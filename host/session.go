@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"golang.org/x/oauth2"
 
@@ -11,12 +12,32 @@ import (
 	"github.com/boxconnection/connector/proto/connector/connectorhttp"
 )
 
-// source is a connection as the words' AccessSource.
-type source struct{ c *Connection }
+// source is a connection as the words' AccessSource and Throttle. All clients
+// of a connection in this process share its life's pause.
+type source struct {
+	c    *Connection
+	life *life
+}
 
 // Access implements connector.AccessSource.
 func (s source) Access(ctx context.Context, req connector.AccessRequest) (*connector.Access, error) {
 	return s.c.Access(ctx, req)
+}
+
+// AskedToWait implements connector.Throttle.
+func (s source) AskedToWait(d time.Duration) {
+	until := int64(s.c.host.elapsed() + d)
+	for {
+		old := s.life.pause.Load()
+		if old >= until || s.life.pause.CompareAndSwap(old, until) {
+			return
+		}
+	}
+}
+
+// Pause implements connector.Throttle.
+func (s source) Pause() time.Duration {
+	return max(0, time.Duration(s.life.pause.Load())-s.c.host.elapsed())
 }
 
 // Access returns access that lasts: from memory, from the store, or renewed,
@@ -112,8 +133,9 @@ func (t tokenSource) Token() (*oauth2.Token, error) {
 }
 
 // HTTPClient returns a client that authorises requests to the connection's
-// endpoints, renews a refused token once, goes through the connection's proxy
-// and trusts its certificates. It has no time-out of its own: give each
+// endpoints, renews a refused token once, waits when the service asks any of
+// the connection's clients to, goes through the connection's proxy and trusts
+// its certificates. It has no time-out of its own: give each
 // request a context. Close its idle connections when it isn't used any more.
 func (c *Connection) HTTPClient(ctx context.Context) (*http.Client, error) {
 	r, err := c.load(ctx)
@@ -128,7 +150,11 @@ func (c *Connection) HTTPClient(ctx context.Context) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return connectorhttp.NewClient(source{c}, base), nil
+	l, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return connectorhttp.NewClient(source{c, l}, base), nil
 }
 
 // Narrow returns access with fewer rights: for scopes, for one resource, or
@@ -153,7 +179,11 @@ func (c *Connection) Narrow(ctx context.Context, scopes []string, resource strin
 	if err != nil {
 		return nil, err
 	}
-	narrow, err := conn.calls.narrow(ctx, c.host.callConfig(cfg), full, scopes, resource)
+	now, err := c.host.store.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	narrow, err := conn.calls.narrow(ctx, c.host.callConfig(cfg), full, scopes, resource, now)
 	if err != nil {
 		return nil, err
 	}

@@ -120,7 +120,7 @@ func (t *Tenant) Connection(ctx context.Context, name string) (*Connection, erro
 	if err != nil {
 		return nil, err
 	}
-	c, err := t.host.connector(r.Connector)
+	c, err := t.host.connectorOf(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (t *Tenant) ConnectionByID(ctx context.Context, id string) (*Connection, er
 	if r.State == store.StateTombstone {
 		return nil, notFound(id)
 	}
-	c, err := t.host.connector(r.Connector)
+	c, err := t.host.connectorOf(ctx, r)
 	if err != nil {
 		return nil, err
 	}

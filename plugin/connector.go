@@ -162,6 +162,8 @@ type NarrowRequest struct {
 	Scopes   []string
 	// Resource is the URL of the one thing to reach; empty for no such bound.
 	Resource string
+	// Now is the time on the host's clock.
+	Now time.Time
 }
 
 // RevokeRequest asks to take a grant back.

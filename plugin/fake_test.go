@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"log/slog"
 	"os"
+	"os/exec"
 	"time"
 
 	"github.com/boxconnection/connector/plugin"
@@ -175,8 +177,15 @@ func runAsPlugin() {
 			return plugin.Opened{Access: goodAccess()}, nil
 		case "error":
 			return plugin.Opened{}, errPlain
-		case "hang": // and doesn't heed its context
-			select {}
+		case "hang": // with a child, and without heeding its context
+			if err := exec.Command("sleep", "60").Start(); err != nil {
+				return plugin.Opened{}, err
+			}
+			slog.Info("entered")
+			time.Sleep(time.Hour)
+		case "pause":
+			slog.Info("entered", "@message", 1, "@level", 2)
+			time.Sleep(300 * time.Millisecond)
 		case "wait":
 			<-ctx.Done()
 			return plugin.Opened{}, ctx.Err()

@@ -20,7 +20,10 @@ var _ = func() bool {
 }()
 
 func TestMain(m *testing.M) {
-	if os.Getenv("FAKE_PLUGIN") != "" || os.Getenv(handshake.CookieKey) != "" {
+	switch {
+	case os.Getenv("FAKE_HOST") != "":
+		runAsHost()
+	case os.Getenv("FAKE_PLUGIN") != "", os.Getenv(handshake.CookieKey) != "":
 		runAsPlugin()
 	}
 	goleak.VerifyTestMain(m)

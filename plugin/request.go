@@ -15,17 +15,13 @@ import (
 	"github.com/boxconnection/connector/proto/protoconv"
 )
 
-// validate reads settings and finds what is wrong with them. Settings are
-// returned only if nothing is. The error is for what isn't a matter of the
-// settings.
-func (s *Server) validate(raw []byte) (Settings, connector.Diagnostics, error) {
+// validate reads settings and finds what is wrong with them. The error is for
+// what isn't a matter of the settings. The settings are encoded again only
+// where somebody reads them.
+func (s *Server) validate(raw []byte, encode bool) (Settings, connector.Diagnostics, error) {
 	form, err := s.descriptor()
 	if err != nil {
 		return nil, nil, err
-	}
-	if len(raw) > handshake.MaxSettingsBytes {
-		return nil, connector.Diagnostics{connector.Errorf(connector.LimitExceeded, connector.OriginSettings,
-			"The settings are larger than %d KiB.", handshake.MaxSettingsBytes>>10).With(connector.FixSettings)}, nil
 	}
 	values, err := descriptor.Decode(raw)
 	if err != nil {
@@ -33,22 +29,25 @@ func (s *Server) validate(raw []byte) (Settings, connector.Diagnostics, error) {
 	}
 	values = form.Normalize(values)
 	problems := form.Validate(values)
-	if problems.Err() != nil {
+	validator, ok := s.connector.(Validator)
+	if hasError(problems) || (!ok && !encode) {
 		return nil, problems, nil
 	}
 	settings, err := json.Marshal(values)
 	if err != nil {
 		return nil, nil, err
 	}
-	if v, ok := s.connector.(Validator); ok {
-		problems = append(problems, v.Validate(settings)...)
+	if ok {
+		problems = append(problems, validator.Validate(settings)...)
 	}
 	return settings, problems, nil
 }
 
+func hasError(ds connector.Diagnostics) bool { return ds.Err() != nil }
+
 // settings reads settings that must be valid.
 func (s *Server) settings(raw []byte) (Settings, error) {
-	settings, problems, err := s.validate(raw)
+	settings, problems, err := s.validate(raw, true)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/boxconnection/connector/proto/connector"
 	"github.com/boxconnection/connector/proto/handshake"
@@ -16,18 +17,22 @@ type service struct {
 	*Server
 }
 
+// Describe answers from the description that was made at the start.
 func (s *service) Describe(context.Context, *connectorv1.DescribeRequest) (*connectorv1.DescribeResponse, error) {
 	return protoconv.DescriptionToProto(*s.description), nil
 }
 
+// ValidateSettings finds what is wrong with settings, and fails only if the
+// schema does.
 func (s *service) ValidateSettings(_ context.Context, p *connectorv1.ValidateSettingsRequest) (*connectorv1.ValidateSettingsResponse, error) {
-	_, problems, err := s.validate(p.GetSettings())
+	_, problems, err := s.validate(p.GetSettings(), false)
 	if err != nil {
 		return nil, err
 	}
 	return &connectorv1.ValidateSettingsResponse{Diagnostics: protoconv.DiagnosticsToProto(problems)}, nil
 }
 
+// BeginAuthorization makes the URL for the browser.
 func (s *service) BeginAuthorization(ctx context.Context, p *connectorv1.BeginAuthorizationRequest) (*connectorv1.BeginAuthorizationResponse, error) {
 	a, ok := s.connector.(Authorizer)
 	if !ok {
@@ -62,6 +67,7 @@ func (s *service) BeginAuthorization(ctx context.Context, p *connectorv1.BeginAu
 	}, nil
 }
 
+// CompleteAuthorization turns the callback into a credential.
 func (s *service) CompleteAuthorization(ctx context.Context, p *connectorv1.CompleteAuthorizationRequest) (*connectorv1.CompleteAuthorizationResponse, error) {
 	a, ok := s.connector.(Authorizer)
 	if !ok {
@@ -93,6 +99,7 @@ func (s *service) CompleteAuthorization(ctx context.Context, p *connectorv1.Comp
 	}, nil
 }
 
+// Identify tells whose access it is.
 func (s *service) Identify(ctx context.Context, p *connectorv1.IdentifyRequest) (*connectorv1.IdentifyResponse, error) {
 	i, ok := s.connector.(Identifier)
 	if !ok {
@@ -118,6 +125,7 @@ func (s *service) Identify(ctx context.Context, p *connectorv1.IdentifyRequest) 
 	return &connectorv1.IdentifyResponse{Account: protoconv.AccountToProto(account)}, nil
 }
 
+// OpenSession turns a credential into access.
 func (s *service) OpenSession(ctx context.Context, p *connectorv1.OpenSessionRequest) (*connectorv1.OpenSessionResponse, error) {
 	req, err := s.openRequest(p)
 	if err != nil {
@@ -177,6 +185,7 @@ func (s *service) openRequest(p *connectorv1.OpenSessionRequest) (OpenRequest, e
 	return req, err
 }
 
+// NarrowAccess makes access with fewer rights, which ends with its parent.
 func (s *service) NarrowAccess(ctx context.Context, p *connectorv1.NarrowAccessRequest) (*connectorv1.NarrowAccessResponse, error) {
 	n, ok := s.connector.(Narrower)
 	if !ok {
@@ -193,9 +202,13 @@ func (s *service) NarrowAccess(ctx context.Context, p *connectorv1.NarrowAccessR
 	if err != nil {
 		return nil, err
 	}
+	now, err := clock(p.GetNow())
+	if err != nil {
+		return nil, err
+	}
 	narrowed, err := n.Narrow(ctx, NarrowRequest{
 		Settings: settings, Network: protoconv.NetworkFromProto(p.GetNetwork()), Access: whole,
-		Scopes: p.GetScopes(), Resource: p.GetResource(),
+		Scopes: p.GetScopes(), Resource: p.GetResource(), Now: now,
 	})
 	if err != nil {
 		return nil, err
@@ -214,6 +227,7 @@ func (s *service) NarrowAccess(ctx context.Context, p *connectorv1.NarrowAccessR
 	return &connectorv1.NarrowAccessResponse{Access: answer}, nil
 }
 
+// RevokeAuthorization takes a grant back.
 func (s *service) RevokeAuthorization(ctx context.Context, p *connectorv1.RevokeAuthorizationRequest) (*connectorv1.RevokeAuthorizationResponse, error) {
 	r, ok := s.connector.(Revoker)
 	if !ok {
@@ -236,6 +250,7 @@ func (s *service) RevokeAuthorization(ctx context.Context, p *connectorv1.Revoke
 	return &connectorv1.RevokeAuthorizationResponse{}, nil
 }
 
+// TestConnection streams the checks, completed from their declarations.
 func (s *service) TestConnection(p *connectorv1.TestConnectionRequest, stream connectorv1.ConnectorService_TestConnectionServer) error {
 	ctx := stream.Context()
 	req := TestRequest{Network: protoconv.NetworkFromProto(p.GetNetwork()), RequiredScopes: p.GetRequiredScopes()}
@@ -248,6 +263,8 @@ func (s *service) TestConnection(p *connectorv1.TestConnectionRequest, stream co
 	if req.Settings, err = s.settings(p.GetSettings()); err != nil {
 		return err
 	}
+	ctx, cancel := leaveTime(ctx)
+	defer cancel()
 	if len(req.RequiredScopes) > handshake.MaxChecks {
 		return misuse("it requires more than %d scopes", handshake.MaxChecks)
 	}
@@ -269,4 +286,15 @@ func (s *service) TestConnection(p *connectorv1.TestConnectionRequest, stream co
 		}
 	}
 	return nil
+}
+
+// leaveTime ends a test a little before its caller stops listening, so that
+// the caller still learns which checks weren't made.
+func leaveTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	margin := min(time.Until(deadline)/10, time.Second)
+	return context.WithDeadline(ctx, deadline.Add(-margin))
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/boxconnection/connector/proto/connector"
@@ -24,6 +25,9 @@ const (
 	// headLen is what tells the kinds of files apart: a tar archive has its
 	// mark behind the first 257 bytes.
 	headLen = 512
+
+	copyChunk = 256 << 10
+	copyAhead = 4 // chunks that the hashing may lag behind
 )
 
 // source is a plugin's file, open for reading.
@@ -95,29 +99,53 @@ func (s *source) copyTo(ctx context.Context, path string) (Digest, error) {
 	if err != nil {
 		return Digest{}, err
 	}
-	hash := sha256.New()
-	n, err := io.Copy(io.MultiWriter(out, hash), io.LimitReader(contextReader{ctx, s.file}, maxBinary+1))
-	if err == nil && n > maxBinary {
-		err = errors.New("the file grew beyond the limit")
-	}
+	digest, err := copyHashing(ctx, out, s.file)
 	// No fsync: the copy doesn't outlive the process.
 	if err = errors.Join(err, out.Close()); err != nil {
 		return Digest{}, err
 	}
-	return DigestOf([sha256.Size]byte(hash.Sum(nil))), nil
+	return digest, nil
 }
 
-// contextReader ends a copy when its context does.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c contextReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
+// copyHashing copies a file and hashes what it writes. Hashing takes most of
+// the time of a first load, so the copying goes on beside it.
+func copyHashing(ctx context.Context, out io.Writer, in io.Reader) (Digest, error) {
+	hash := sha256.New()
+	chunks, free := make(chan []byte, copyAhead), make(chan []byte, copyAhead)
+	for range copyAhead {
+		free <- make([]byte, copyChunk)
 	}
-	return c.r.Read(p)
+	var hashing sync.WaitGroup
+	hashing.Go(func() {
+		for chunk := range chunks {
+			_, _ = hash.Write(chunk) // a hash never fails
+			free <- chunk[:copyChunk]
+		}
+	})
+	err := func() error {
+		defer close(chunks)
+		for total := 0; total <= maxBinary; {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			chunk := <-free
+			n, err := in.Read(chunk)
+			if _, err := out.Write(chunk[:n]); err != nil {
+				return err
+			}
+			chunks <- chunk[:n]
+			total += n
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return errors.New("the file grew beyond the limit")
+	}()
+	hashing.Wait()
+	return DigestOf([sha256.Size]byte(hash.Sum(nil))), err
 }
 
 // notRunnable says what a file is that this system can't run, or "" if it may

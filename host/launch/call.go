@@ -148,9 +148,10 @@ func (c *call) explain(ctx context.Context, err error) error {
 		if why := c.inc.ended(endWait); why != nil {
 			return why.Because(err)
 		}
-		return c.inc.condemn(connector.Errorf(connector.PluginUnresponsive, connector.OriginConnector,
+		return c.inc.condemn(connector.Errorf(connector.PluginContractBroken, connector.OriginConnector,
 			"Plugin %q broke the connection; its process was ended.", name).
-			With(connector.Retry).Suggest("Try again: a new process is started.").Because(err))
+			With(connector.Retry).Suggest("Try again: a new process is started. If it happens again, report it to the plugin's author.").
+			Because(err))
 	}
 	return connector.Errorf(connector.PluginContractBroken, connector.OriginConnector,
 		"Plugin %q answered what can't be read.", name).

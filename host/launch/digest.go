@@ -54,16 +54,3 @@ func (d Digest) String() string {
 	}
 	return digestPrefix + hex.EncodeToString(d.sum[:])
 }
-
-// MarshalText returns what String returns.
-func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-
-// UnmarshalText reads what ParseDigest reads.
-func (d *Digest) UnmarshalText(text []byte) error {
-	parsed, err := ParseDigest(string(text))
-	if err != nil {
-		return err
-	}
-	*d = parsed
-	return nil
-}

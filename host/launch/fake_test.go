@@ -1,3 +1,5 @@
+//go:build unix
+
 package launch_test
 
 import (
@@ -201,8 +203,6 @@ func (p fakePlugin) do(ctx context.Context, command string) (string, error) {
 		panic("in a handler")
 	case "exit":
 		os.Exit(n)
-	case "stop":
-		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	case "big":
 		return strings.Repeat("x", n), nil
 	case "size":

@@ -1,3 +1,5 @@
+//go:build unix
+
 package launch_test
 
 import (
@@ -133,12 +135,17 @@ func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false
 	}
+	return !hasProc() || (state(pid) != "Z" && state(pid) != "")
+}
+
+// state returns the letter of a process's state, or "" if there is none.
+func state(pid int) string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return !errors.Is(err, os.ErrNotExist) || !hasProc()
+		return ""
 	}
 	_, rest, _ := strings.Cut(string(stat), ") ")
-	return !strings.HasPrefix(rest, "Z")
+	return rest[:1]
 }
 
 func hasProc() bool {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package launch_test
 
 import (
@@ -33,8 +35,8 @@ func runRaw(mode string) {
 	if err != nil {
 		panic(err)
 	}
-	announced, served := certificate(), tls.Certificate{}
-	served = announced
+	announced := certificate()
+	served := announced
 	if mode == "stranger" {
 		served = certificate()
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"github.com/tink-crypto/tink-go/v2/keyset"
 
 	"github.com/boxconnection/connector/proto/connector"
 )
@@ -56,7 +57,9 @@ func OpenOrCreate(ctx context.Context, path string, dataExists bool) (*Keyring, 
 
 // Rotate adds a new primary key to the key file and to the keyring, durably.
 // All keys before it still open what they sealed. It fails with UsageWrong for
-// a keyring that came from bytes; use [RotateKeyset] there.
+// a keyring that came from bytes, where [RotateKeyset] is the way, with
+// SealingKeyWrong if another key file is in the place of the one that was
+// opened, and otherwise as [OpenOrCreate].
 func (k *Keyring) Rotate(ctx context.Context) (KeyID, error) {
 	if k.path == "" {
 		return 0, connector.Errorf(connector.UsageWrong, connector.OriginHost,
@@ -67,7 +70,16 @@ func (k *Keyring) Rotate(ctx context.Context) (KeyID, error) {
 		if err != nil {
 			return nil, err
 		}
-		return RotateKeyset(clearKeyset)
+		ks, err := parse(clearKeyset, k.path)
+		if err != nil {
+			return nil, err
+		}
+		if !ks.ids[k.Primary()] {
+			return nil, connector.Errorf(connector.SealingKeyWrong, connector.OriginHost,
+				"%s isn't the key file any more that this process opened: key %s is missing.", k.path, k.Primary()).
+				Suggest("Put back the key file that was there before.")
+		}
+		return addKey(keyset.NewManagerFromHandle(ks.handle))
 	})
 	if err != nil {
 		return 0, err

@@ -77,7 +77,8 @@ type Record struct {
 	Account *connector.Account `json:"account,omitempty"`
 	// Verdict is set while the credential is known to be dead.
 	Verdict *Verdict `json:"verdict,omitempty"`
-	// Sealed holds ciphertext by field. Deleting a field drops it.
+	// Sealed holds ciphertext by field. Deleting a field drops it. A record that
+	// comes from a store has a map here, be it empty.
 	Sealed map[Field][]byte `json:"sealed,omitempty"`
 
 	CreatedAt time.Time `json:"created_at"`
@@ -166,8 +167,8 @@ type Flow struct {
 // ConnectionExists, ConnectionChanged (the compare-and-swap lost),
 // StoreUnwritable, StoreDamaged, StoreBusy, StoreVersionNewer,
 // StoreUnavailable, StoreUnsuitable, or UsageWrong for a call that can't be
-// meant, such as an empty part of a key. Where the context ended, the
-// diagnostic unwraps to its error.
+// meant, such as a key with a part that is empty or isn't UTF-8. Where the
+// context ended, the diagnostic unwraps to its error.
 type Store interface {
 	// Now is the store's clock. All times in the store are on it.
 	Now(ctx context.Context) (time.Time, error)

@@ -39,7 +39,6 @@ type Connector struct {
 // The contract's interfaces that the connector implements.
 var (
 	_ plugin.Connector  = (*Connector)(nil)
-	_ plugin.Validator  = (*Connector)(nil)
 	_ plugin.Authorizer = (*Connector)(nil)
 	_ plugin.Identifier = (*Connector)(nil)
 	_ plugin.Narrower   = (*Connector)(nil)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"math"
 	"mime"
 	"net/http"
 	"strconv"
@@ -12,10 +11,8 @@ import (
 	"time"
 
 	"github.com/boxconnection/connector/proto/connector"
+	"github.com/boxconnection/connector/proto/connector/connectorhttp"
 )
-
-// maxRetryAfter caps the wait that a service may ask for.
-const maxRetryAfter = time.Hour
 
 // reply is an answer of the service, read and decoded. Its texts are never
 // shown as they are: a body may repeat what was sent.
@@ -119,29 +116,8 @@ func (a *reply) foreignChallenge() bool {
 	return false
 }
 
-// retryAfter reads Retry-After as seconds or as a date (RFC 9110, section
-// 10.2.3), which is compared with the service's own clock. Zero means unknown.
-func (a *reply) retryAfter() time.Duration {
-	value := strings.TrimSpace(a.header.Get("Retry-After"))
-	if value == "" {
-		return 0
-	}
-	if seconds, err := strconv.ParseFloat(value, 64); err == nil && !math.IsNaN(seconds) {
-		if seconds >= maxRetryAfter.Seconds() {
-			return maxRetryAfter
-		}
-		return max(0, time.Duration(seconds*float64(time.Second)))
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	now := a.now
-	if served, err := http.ParseTime(a.header.Get("Date")); err == nil {
-		now = served
-	}
-	return min(max(0, at.Sub(now)), maxRetryAfter)
-}
+// retryAfter is the wait that the service asks for; zero means unknown.
+func (a *reply) retryAfter() time.Duration { return connectorhttp.RetryAfter(a.header, a.now) }
 
 // common finds the failures that have nothing to do with what was asked: of
 // proxies, of a busy service, of a wrong address. It returns nil for others.

@@ -126,7 +126,7 @@ func noCanary(t *testing.T, d *connector.Diagnostic) {
 func TestValidationRepeatsNoValue(t *testing.T) {
 	t.Parallel()
 	settings := settingsFor("https://user:canary@box.example", "scopes", "canary\"", "connection_type", "canary")
-	found := box.New().Validate(settings)
+	found := box.Invalid(settings)
 	if len(found) != 7 {
 		t.Errorf("%d problems, want 7: %v", len(found), found)
 	}

@@ -53,16 +53,6 @@ func decode(raw plugin.Settings) (*settings, error) {
 	return &s, nil
 }
 
-// Validate adds the rules that the schema can't state: where a secret may be
-// sent, and which characters a scope may have.
-func (c *Connector) Validate(raw plugin.Settings) connector.Diagnostics {
-	s, err := decode(raw)
-	if err != nil {
-		return connector.Diagnostics{connector.Diagnose(err, connector.OriginSettings)}
-	}
-	return s.invalid()
-}
-
 // invalid finds values that break a rule. Values that are missing aren't its
 // matter: a draft may be incomplete.
 func (s *settings) invalid() connector.Diagnostics {

@@ -30,7 +30,7 @@ func TestDestinations(t *testing.T) {
 	} {
 		for _, field := range []string{"token_url", "revoke_url", "api_url", "upload_url"} {
 			settings := settingsFor("https://box.example", field, value)
-			found := box.New().Validate(settings)
+			found := box.Invalid(settings)
 			if (len(found) == 0) != good {
 				t.Errorf("%s = %s: %v", field, value, found)
 			}
@@ -46,7 +46,7 @@ func TestDestinations(t *testing.T) {
 			wantDiagnostic(t, err, connector.SettingInvalid, connector.FixSettings)
 		}
 	}
-	if found := box.New().Validate(settingsFor("https://box.example", "authorize_url", "https://ent.box.com/api/oauth2/authorize?box_login=x")); len(found) != 0 {
+	if found := box.Invalid(settingsFor("https://box.example", "authorize_url", "https://ent.box.com/api/oauth2/authorize?box_login=x")); len(found) != 0 {
 		t.Errorf("the sign-in page may have a query: %v", found)
 	}
 }
@@ -56,7 +56,7 @@ func TestMissingSettings(t *testing.T) {
 	t.Parallel()
 	for _, field := range []string{"client_id", "client_secret", "token_url", "api_url"} {
 		settings := settingsFor("https://box.example", field, "")
-		if found := box.New().Validate(settings); len(found) != 0 {
+		if found := box.Invalid(settings); len(found) != 0 {
 			t.Errorf("%s: %v", field, found)
 		}
 		err := box.New().Revoke(t.Context(), plugin.RevokeRequest{Settings: settings, Credential: spent()})

@@ -32,7 +32,10 @@ func Compare(b *testing.B, bound Bound, pieces int, baseline, candidate func() t
 	baseline()
 	candidate()
 	var ratios, added, bases, candidates []float64
-	for i := 0; b.Loop() || i < minRounds; i++ {
+	for i, looping := 0, true; ; i++ {
+		if looping = looping && b.Loop(); !looping && i >= minRounds {
+			break
+		}
 		var base, cand float64 // nanoseconds per piece
 		if i%2 == 0 {
 			base, cand = per(baseline(), pieces), per(candidate(), pieces)

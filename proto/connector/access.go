@@ -3,7 +3,7 @@ package connector
 import (
 	"context"
 	"net/http"
-	"strings"
+	"slices"
 	"time"
 )
 
@@ -63,26 +63,17 @@ func (r TokenRefusal) Refuses(status int, header http.Header, emptyBody bool) bo
 	if status != http.StatusUnauthorized {
 		return false
 	}
-	challenges := header.Values("WWW-Authenticate")
-	for _, c := range challenges {
-		if code := bearerError(c); code != "" {
-			for _, want := range r.ChallengeErrors {
-				if code == want {
-					return true
-				}
+	foreign := false
+	for _, line := range header.Values("WWW-Authenticate") {
+		for _, c := range parseChallenges(line) {
+			if c.scheme != "bearer" {
+				foreign = true
+			} else if code := c.params["error"]; code != "" {
+				return slices.Contains(r.ChallengeErrors, code)
 			}
-			return false
 		}
 	}
-	if !r.EmptyBody || !emptyBody {
-		return false
-	}
-	for _, c := range challenges {
-		if scheme, _, _ := strings.Cut(strings.TrimSpace(c), " "); !strings.EqualFold(scheme, "Bearer") {
-			return false
-		}
-	}
-	return true
+	return r.EmptyBody && emptyBody && !foreign
 }
 
 // AccessRequest asks for access.
@@ -100,4 +91,15 @@ type AccessRequest struct {
 // together, and fail with a *Diagnostic.
 type AccessSource interface {
 	Access(ctx context.Context, req AccessRequest) (*Access, error)
+}
+
+// Throttle is what an [AccessSource] implements whose callers share one wait:
+// when the service asks one of them to wait, all do. It is safe for concurrent
+// use.
+type Throttle interface {
+	// AskedToWait tells that the service doesn't want to be asked for d. A
+	// longer wait that is already on stays.
+	AskedToWait(d time.Duration)
+	// Pause returns how long to wait before the next request; zero for none.
+	Pause() time.Duration
 }

@@ -2,58 +2,96 @@ package connector
 
 import "strings"
 
-// bearerError returns the error parameter of a Bearer challenge (RFC 6750,
-// section 3), or "". Other challenges in the same header line are skipped.
-func bearerError(challenge string) string {
-	rest := challenge
-	for rest != "" {
-		scheme, params, _ := strings.Cut(strings.TrimLeft(rest, " ,"), " ")
-		value, next := scanParams(params)
-		if strings.EqualFold(scheme, "Bearer") {
-			return value["error"]
-		}
-		rest = next
-	}
-	return ""
+// A challenge is one of a WWW-Authenticate header (RFC 9110, section 11.6.1).
+type challenge struct {
+	scheme string            // in lower case
+	params map[string]string // by name in lower case
 }
 
-// scanParams reads name=value pairs (RFC 9110, section 11.2) up to the next
-// scheme, which it leaves in rest.
-func scanParams(s string) (params map[string]string, rest string) {
-	params = map[string]string{}
+// parseChallenges reads the challenges of one header line. It takes what
+// servers really send: anything that doesn't follow the grammar is skipped.
+func parseChallenges(line string) []challenge {
+	var found []challenge
+	s := scanner{line}
 	for {
-		s = strings.TrimLeft(s, " ,")
-		name, after, ok := strings.Cut(s, "=")
-		if !ok || strings.ContainsAny(strings.TrimSpace(name), " ,") {
-			return params, nextScheme(s)
-		}
-		name = strings.ToLower(strings.TrimSpace(name))
-		after = strings.TrimLeft(after, " ")
-		if !strings.HasPrefix(after, `"`) {
-			end := strings.IndexAny(after, ", ")
-			if end < 0 {
-				end = len(after)
-			}
-			params[name], s = after[:end], after[end:]
+		s.skip(" \t,")
+		scheme := s.token()
+		switch {
+		case scheme == "" && s.rest == "":
+			return found
+		case scheme == "":
+			s.rest = s.rest[1:]
 			continue
 		}
-		var b strings.Builder
-		i := 1
-		for ; i < len(after) && after[i] != '"'; i++ {
-			if after[i] == '\\' && i+1 < len(after) {
-				i++
-			}
-			b.WriteByte(after[i])
+		c := challenge{strings.ToLower(scheme), map[string]string{}}
+		s.skip(" \t")
+		s.token68()
+		for s.param(c.params) {
 		}
-		params[name], s = b.String(), after[min(i+1, len(after)):]
+		found = append(found, c)
 	}
 }
 
-// nextScheme returns s from its next word on, or "" if none begins a
-// challenge.
-func nextScheme(s string) string {
-	if i := strings.IndexByte(s, ' '); i > 0 || (i < 0 && s != "" && !strings.Contains(s, "=")) {
-		return s
+// A scanner reads a header's value from the left.
+type scanner struct{ rest string }
+
+func (s *scanner) skip(chars string) { s.rest = strings.TrimLeft(s.rest, chars) }
+
+// token reads up to the next delimiter, and may find nothing.
+func (s *scanner) token() string {
+	end := strings.IndexAny(s.rest, " \t,=\"")
+	if end < 0 {
+		end = len(s.rest)
 	}
-	return ""
+	token := s.rest[:end]
+	s.rest = s.rest[end:]
+	return token
+}
+
+// token68 skips the bare value that may follow a scheme instead of
+// parameters, as in "Negotiate YII=".
+func (s *scanner) token68() {
+	before := s.rest
+	token := s.token()
+	s.skip("=")
+	s.skip(" \t")
+	if token == "" || (s.rest != "" && s.rest[0] != ',') {
+		s.rest = before
+	}
+}
+
+// param reads one name=value pair. What has no value is the next challenge
+// and stays.
+func (s *scanner) param(into map[string]string) bool {
+	before := s.rest
+	s.skip(" \t,")
+	name := s.token()
+	s.skip(" \t")
+	if name == "" || !strings.HasPrefix(s.rest, "=") {
+		s.rest = before
+		return false
+	}
+	s.rest = s.rest[1:]
+	s.skip(" \t")
+	name = strings.ToLower(name)
+	if strings.HasPrefix(s.rest, `"`) {
+		into[name] = s.quoted()
+	} else {
+		into[name] = s.token()
+	}
+	return true
+}
+
+// quoted reads a quoted string, whose end may be missing.
+func (s *scanner) quoted() string {
+	var b strings.Builder
+	i := 1
+	for ; i < len(s.rest) && s.rest[i] != '"'; i++ {
+		if s.rest[i] == '\\' && i+1 < len(s.rest) {
+			i++
+		}
+		b.WriteByte(s.rest[i])
+	}
+	s.rest = s.rest[min(i+1, len(s.rest)):]
+	return b.String()
 }

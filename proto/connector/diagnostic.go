@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -158,15 +159,23 @@ func (d *Diagnostic) Is(target error) bool {
 // Unwrap returns the cause, or nil.
 func (d *Diagnostic) Unwrap() error { return d.cause }
 
-// Diagnose returns the first Diagnostic in err's tree. An error without one
-// becomes an Internal diagnostic of the given origin that unwraps to err and
-// doesn't show its text. It returns nil for nil.
+// Diagnose returns the first Diagnostic in err's tree. The end of a context
+// becomes Canceled or TimedOut. Any other error becomes an Internal diagnostic
+// of the given origin that unwraps to err and doesn't show its text. It
+// returns nil for nil.
 func Diagnose(err error, origin Origin) *Diagnostic {
 	if err == nil {
 		return nil
 	}
 	if d, ok := errors.AsType[*Diagnostic](err); ok {
 		return d
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return Errorf(Canceled, OriginHost, "The call was cancelled by its caller.").Because(err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return Errorf(TimedOut, origin, "There was no answer in time.").With(Retry).
+			Suggest("Try again.").Because(err)
 	}
 	return Errorf(Internal, origin, "An unexpected fault in the %s.", origin).
 		Suggest("Report it to the author of the %s, with the log around this time.", origin).

@@ -9,7 +9,7 @@ const (
 	// a host started it. It is a courtesy to a person who runs the binary by
 	// hand, not a protection.
 	CookieKey = "INTEGRATION_CONNECTOR_PLUGIN"
-	// CookieValue is what stands in it.
+	// CookieValue is the value of that variable.
 	CookieValue = "9c1f7f6e-connector-v1"
 
 	// Version is the contract's major version: the number that go-plugin

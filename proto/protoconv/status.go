@@ -1,7 +1,6 @@
 package protoconv
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -31,7 +30,7 @@ func StatusFromError(err error, origin connector.Origin) *status.Status {
 	if err == nil {
 		return nil
 	}
-	d := *diagnose(err, origin)
+	d := *connector.Diagnose(err, origin)
 	d.Severity = connector.SeverityError
 	return fit(GRPCCode(d.Code), DiagnosticToProto(&d))
 }
@@ -145,22 +144,10 @@ var grpcCodes = map[connector.Code]codes.Code{
 	connector.StoreDamaged:       codes.DataLoss,
 }
 
-func diagnose(err error, origin connector.Origin) *connector.Diagnostic {
-	if _, ok := errors.AsType[*connector.Diagnostic](err); !ok {
-		switch {
-		case errors.Is(err, context.Canceled):
-			return bare(codes.Canceled)
-		case errors.Is(err, context.DeadlineExceeded):
-			return bare(codes.DeadlineExceeded)
-		}
-	}
-	return connector.Diagnose(err, origin)
-}
-
 // bare words a status that carries no diagnostic.
 func bare(code codes.Code) *connector.Diagnostic {
 	const origin = connector.OriginConnector
-	switch code {
+	switch code { //nolint:exhaustive // the others tell nothing
 	case codes.Canceled:
 		return connector.Errorf(connector.Canceled, connector.OriginHost, "The call was cancelled by its caller.")
 	case codes.DeadlineExceeded:
@@ -173,9 +160,10 @@ func bare(code codes.Code) *connector.Diagnostic {
 	case codes.Unavailable:
 		return connector.Errorf(connector.PluginExited, origin, "The connector's process ended, or the connection to it broke.").
 			With(connector.Retry)
+	default:
+		return connector.Errorf(connector.Internal, origin, "The connector failed without telling why.").
+			Suggest("Report it to the author of the connector, with the log around this time.")
 	}
-	return connector.Errorf(connector.Internal, origin, "The connector failed without telling why.").
-		Suggest("Report it to the author of the connector, with the log around this time.")
 }
 
 // fit builds the status and trims it to the limit.

@@ -58,14 +58,14 @@ func TestDamageIsNamed(t *testing.T) {
 
 		r := record()
 		r.Revision = 1
-		diagnostic(t, name+": Update", s.Update(t.Context(), r), connector.StoreDamaged)
-		diagnostic(t, name+": Delete", s.Delete(t.Context(), testKey, 1), connector.StoreDamaged)
-		diagnostic(t, name+": Create", s.Create(t.Context(), record()), connector.ConnectionExists)
+		wantCode(t, name+": Update", s.Update(t.Context(), r), connector.StoreDamaged)
+		wantCode(t, name+": Delete", s.Delete(t.Context(), testKey, 1), connector.StoreDamaged)
+		wantCode(t, name+": Create", s.Create(t.Context(), record()), connector.ConnectionExists)
 		_, _, err = s.Acquire(t.Context(), testKey, request)
-		diagnostic(t, name+": Acquire", err, connector.StoreDamaged)
+		wantCode(t, name+": Acquire", err, connector.StoreDamaged)
 		_, err = s.Commit(t.Context(), testKey, &store.Lease{Generation: 1}, renew)
-		diagnostic(t, name+": Commit", err, connector.StoreDamaged)
-		diagnostic(t, name+": Release", s.Release(t.Context(), testKey, &store.Lease{}), connector.StoreDamaged)
+		wantCode(t, name+": Commit", err, connector.StoreDamaged)
+		wantCode(t, name+": Release", s.Release(t.Context(), testKey, &store.Lease{}), connector.StoreDamaged)
 		if _, err := filestore.Open(t.Context(), folder); err != nil {
 			t.Errorf("%s: Open: %v", name, err)
 		}
@@ -84,10 +84,12 @@ func TestEveryByteCounts(t *testing.T) {
 		t.Fatalf("the whole file: %v", err)
 	}
 	for i := range whole {
-		flipped := bytes.Clone(whole)
-		flipped[i] ^= 1 << (i % 8)
-		diagnostic(t, "a flipped bit", filestore.Decode(flipped, "record", &r), connector.StoreDamaged)
-		diagnostic(t, "a cut", filestore.Decode(whole[:i], "record", &r), connector.StoreDamaged)
+		for bit := range 8 {
+			flipped := bytes.Clone(whole)
+			flipped[i] ^= 1 << bit
+			wantCode(t, "a flipped bit", filestore.Decode(flipped, "record", &r), connector.StoreDamaged)
+		}
+		wantCode(t, "a cut", filestore.Decode(whole[:i], "record", &r), connector.StoreDamaged)
 	}
 }
 
@@ -100,9 +102,9 @@ func TestNewerVersion(t *testing.T) {
 	newer := filestore.Reversion(readFile(t, path), "2")
 	writeFile(t, path, newer)
 	_, err := s.Get(t.Context(), testKey)
-	diagnostic(t, "Get", err, connector.StoreVersionNewer)
+	wantCode(t, "Get", err, connector.StoreVersionNewer)
 	_, _, err = s.Acquire(t.Context(), testKey, request)
-	diagnostic(t, "Acquire", err, connector.StoreVersionNewer)
+	wantCode(t, "Acquire", err, connector.StoreVersionNewer)
 	listed, err := s.List(t.Context(), store.Query{})
 	if err != nil || len(listed) != 1 || listed[0].Err == nil || listed[0].Err.Code != connector.StoreVersionNewer || listed[0].Key != testKey {
 		t.Errorf("listed %+v, error %v", listed, err)
@@ -114,7 +116,7 @@ func TestNewerVersion(t *testing.T) {
 	identity := filepath.Join(folder, "store.json")
 	writeFile(t, identity, filestore.Reversion(readFile(t, identity), "2"))
 	_, err = filestore.Open(t.Context(), folder)
-	diagnostic(t, "Open", err, connector.StoreVersionNewer)
+	wantCode(t, "Open", err, connector.StoreVersionNewer)
 }
 
 // What isn't a file in a record's place is damage as well, and doesn't block.
@@ -136,7 +138,7 @@ func TestNotAFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := s.Get(t.Context(), testKey)
-		diagnostic(t, name, err, connector.StoreDamaged)
+		wantCode(t, name, err, connector.StoreDamaged)
 	}
 }
 
@@ -194,14 +196,14 @@ func TestIdentityIsLost(t *testing.T) {
 	content := readFile(t, identity)
 	writeFile(t, identity, content[:20])
 	_, err := filestore.Open(t.Context(), folder)
-	diagnostic(t, "Open with half a store.json", err, connector.StoreDamaged)
+	wantCode(t, "Open with half a store.json", err, connector.StoreDamaged)
 
 	create(t, s)
 	if err := os.Remove(identity); err != nil {
 		t.Fatal(err)
 	}
 	_, err = filestore.Open(t.Context(), folder)
-	diagnostic(t, "Open without store.json", err, connector.StoreDamaged)
+	wantCode(t, "Open without store.json", err, connector.StoreDamaged)
 	writeFile(t, identity, content)
 	get(t, openFolder(t, folder))
 }
@@ -216,10 +218,10 @@ func TestFolderIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := s.Get(t.Context(), testKey)
-	diagnostic(t, "Get", err, connector.StoreUnavailable)
+	wantCode(t, "Get", err, connector.StoreUnavailable)
 	_, err = s.List(t.Context(), store.Query{})
-	diagnostic(t, "List", err, connector.StoreUnavailable)
-	diagnostic(t, "Update", s.Update(t.Context(), r), connector.StoreUnavailable)
+	wantCode(t, "List", err, connector.StoreUnavailable)
+	wantCode(t, "Update", s.Update(t.Context(), r), connector.StoreUnavailable)
 	if err := os.Rename(folder+".elsewhere", folder); err != nil {
 		t.Fatal(err)
 	}

@@ -83,6 +83,7 @@ func (s *Store) write(path, kind string, value any) error {
 }
 
 // writeTemp writes a temporary file to the disk, and leaves none on failure.
+// Its diagnostics name the folder, which is what a person can mend.
 func (s *Store) writeTemp(path string, content []byte) error {
 	f, err := s.disk.create(path)
 	if errors.Is(err, fs.ErrExist) {
@@ -91,7 +92,7 @@ func (s *Store) writeTemp(path string, content []byte) error {
 		f, err = s.disk.create(path)
 	}
 	if err != nil {
-		return writeFault(path, err)
+		return writeFault(filepath.Dir(path), err)
 	}
 	_, err = f.Write(content)
 	if err == nil {
@@ -99,7 +100,7 @@ func (s *Store) writeTemp(path string, content []byte) error {
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		_ = s.disk.remove(path) // the next writer does it otherwise
-		return writeFault(path, err)
+		return writeFault(filepath.Dir(path), err)
 	}
 	return nil
 }
@@ -198,7 +199,7 @@ func makeFolder(path string) error {
 	case err != nil:
 		return err
 	}
-	return os.Chmod(path, folderMode) //nolint:gosec // a folder needs x
+	return os.Chmod(path, folderMode)
 }
 
 // openToOthers reports whether others may use what should be private.

@@ -55,7 +55,7 @@ func TestFaultKeepsTheOldVersion(t *testing.T) {
 			t.Errorf("%s: the diagnostic doesn't name the path: %v", f.step, got)
 		}
 		summaries[strings.ReplaceAll(got.Summary, folder, "")] = cause
-		diagnostic(t, f.step, s.Update(t.Context(), get(t, s)), connector.StoreUnwritable)
+		wantCode(t, f.step, s.Update(t.Context(), get(t, s)), connector.StoreUnwritable)
 		if !bytes.Equal(before, readFile(t, filestore.RecordPath(folder, testKey))) {
 			t.Errorf("%s: the file changed", f.step)
 		}
@@ -85,12 +85,15 @@ func TestNoLeaseOnABrokenDisk(t *testing.T) {
 		create(t, s)
 		d.Break(f.step, f.err)
 		r, held, err := s.Acquire(t.Context(), testKey, request)
-		diagnostic(t, f.step, err, connector.StoreUnwritable)
+		wantCode(t, f.step, err, connector.StoreUnwritable)
 		if r != nil || held != nil {
 			t.Errorf("%s: got record %v and lease %v", f.step, r, held)
 		}
 		if f.step != filestore.StepRename {
-			diagnostic(t, f.step+": Writable", s.Writable(t.Context()), connector.StoreUnwritable)
+			wantCode(t, f.step+": Writable", s.Writable(t.Context()), connector.StoreUnwritable)
+		}
+		if left, err := os.ReadDir(filepath.Join(folder, "leases")); err != nil || len(left) != 0 {
+			t.Errorf("%s: the lease left %v, %v", f.step, left, err)
 		}
 		if _, err := s.List(t.Context(), store.Query{}); err != nil {
 			t.Errorf("%s: List: %v", f.step, err)
@@ -115,7 +118,7 @@ func TestFaultAfterTheRename(t *testing.T) {
 	r := acquire(t, s)
 	d.Break(filestore.StepSyncDir, syscall.EIO)
 	_, err := s.Commit(t.Context(), testKey, r.Lease, renew)
-	diagnostic(t, "Commit", err, connector.StoreUnwritable)
+	wantCode(t, "Commit", err, connector.StoreUnwritable)
 	d.Break(filestore.StepSyncDir, nil)
 	if got := get(t, s); got.Generation != 1 && got.Generation != 2 {
 		t.Errorf("generation %d", got.Generation)

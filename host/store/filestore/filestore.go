@@ -50,8 +50,8 @@ import (
 // that is frozen while it writes keeps a lock in locks/ meanwhile, and others
 // get StoreBusy for a 256th of the records.
 //
-// The methods don't write after their context ended, but once a write has begun
-// it is finished.
+// A call whose context ends while it waits for a lock writes nothing; once it
+// has the lock it finishes.
 type Store struct {
 	root  string
 	id    string
@@ -213,7 +213,7 @@ func (s *Store) closeToOthers(info fs.FileInfo) error {
 			Suggest("Name a folder of its own for the store, or run: chmod 700 %q", s.root)
 	}
 	// A read-only store can't be mended and can still be read.
-	_ = os.Chmod(s.root, folderMode) //nolint:gosec // a folder needs x
+	_ = os.Chmod(s.root, folderMode)
 	return nil
 }
 

@@ -217,7 +217,7 @@ func TestUnsuitablePlaces(t *testing.T) {
 	file := newFolder(t)
 	writeFile(t, file, nil)
 	_, err = filestore.Open(t.Context(), file)
-	diagnostic(t, "a file", err, connector.StoreUnsuitable)
+	wantCode(t, "a file", err, connector.StoreUnsuitable)
 
 	// Somebody's home folder, named by mistake, is left as it is.
 	home := newFolder(t)
@@ -226,7 +226,7 @@ func TestUnsuitablePlaces(t *testing.T) {
 	}
 	writeFile(t, filepath.Join(home, "thesis.odt"), []byte("x"))
 	_, err = filestore.Open(t.Context(), home)
-	diagnostic(t, "somebody's folder", err, connector.StoreUnsuitable)
+	wantCode(t, "somebody's folder", err, connector.StoreUnsuitable)
 	entries, err := os.ReadDir(home)
 	if info, statErr := os.Stat(home); err != nil || statErr != nil || len(entries) != 1 || info.Mode().Perm() != 0o755 {
 		t.Errorf("the folder was changed: %v, %v, %v", entries, err, statErr)

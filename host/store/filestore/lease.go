@@ -143,7 +143,7 @@ func (s *Store) hold(ctx context.Context) (string, error) {
 		path := s.leasePath(id)
 		lock, err := tryLock(path)
 		if err != nil {
-			return "", writeFault(path, err)
+			return "", writeFault(s.path(leases), err)
 		}
 		if lock == nil || !named(lock, path) {
 			// Somebody who tidies up took the file for a dead holder's.

@@ -48,8 +48,8 @@ func TestLockNamesTaken(t *testing.T) {
 			done <- err
 		}()
 		<-entered
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		diagnostic(t, name, other.Update(ctx, r), connector.StoreBusy)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		wantCode(t, name, other.Update(ctx, r), connector.StoreBusy)
 		cancel()
 		close(leave)
 		if err := <-done; err != nil {
@@ -69,7 +69,7 @@ func TestBusyNamesTheLock(t *testing.T) {
 	if ok, err := lock.TryLock(); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	err := s.Update(ctx, r)
 	d := diagnostic(t, "Update", err, connector.StoreBusy)

@@ -105,6 +105,13 @@ func renew(r *store.Record) error {
 	return nil
 }
 
+// wantCode fails the test unless err is a diagnostic with the code that says
+// what to do.
+func wantCode(t testing.TB, what string, err error, code connector.Code) {
+	t.Helper()
+	_ = diagnostic(t, what, err, code)
+}
+
 func diagnostic(t testing.TB, what string, err error, code connector.Code) *connector.Diagnostic {
 	t.Helper()
 	d, ok := errors.AsType[*connector.Diagnostic](err)

@@ -132,8 +132,6 @@ func (s *Store) get(key store.Key) (*store.Record, error) {
 		return nil, notFound(key)
 	case err != nil:
 		return nil, err
-	case r.Key != key:
-		return nil, misplaced(s.path(records, recordName(key)))
 	case expired(r, s.clock.now()):
 		return nil, notFound(key)
 	}
@@ -148,7 +146,10 @@ func (s *Store) load(name string) (*store.Record, error) {
 		return nil, err
 	}
 	if recordName(r.Key) != name {
-		return nil, misplaced(path)
+		return nil, damagedFault(path, "it holds another connection than its name says", nil)
+	}
+	if r.Sealed == nil {
+		r.Sealed = map[store.Field][]byte{}
 	}
 	return r, nil
 }
@@ -208,8 +209,4 @@ func checkRecord(r *store.Record) error {
 		return err
 	}
 	return checkText("name", r.Name, false)
-}
-
-func misplaced(path string) error {
-	return damagedFault(path, "it holds another connection than its name says", nil)
 }

@@ -31,13 +31,12 @@ func (s *Store) tidy(ctx context.Context) {
 			s.withLock(ctx, target, func() { _ = s.disk.remove(s.path(folder, temp)) })
 		}
 	}
-	dead, err := s.list(leases, func(name string) bool { return len(name) == len(randomID()) && !s.alive(name) })
+	left, err := s.list(leases, func(name string) bool { return len(name) == len(randomID()) })
 	if err != nil {
 		return
 	}
-	for _, name := range dead {
-		// A lease that is just being taken is locked before it counts, and
-		// whoever takes it meets this lock and tries again.
+	for _, name := range left {
+		// Whoever is just taking a lease meets this lock and takes another one.
 		lock := flock.New(s.path(leases, name), flock.SetFlag(os.O_RDONLY))
 		if ok, err := lock.TryLock(); ok && err == nil {
 			_ = s.disk.remove(s.path(leases, name))

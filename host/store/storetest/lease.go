@@ -19,6 +19,7 @@ var leaseTests = []test{
 	{"a lease passes among many, one at a time", testContention},
 	{"a commit writes and ends the lease", testCommit},
 	{"a commit can't change what the store keeps", testCommitProtects},
+	{"a commit may tell that its holder was interrupted", testCommitInterrupted},
 	{"an error of the change leaves all as it was", testCommitChangeFails},
 	{"a commit fails once the generation moved", testCommitOutdated},
 	{"a commit works after the lease ran out", testCommitLate},
@@ -145,15 +146,34 @@ func testCommitProtects(t *testing.T, p *place) {
 		r.Key = key("other")
 		r.Revision = 99
 		r.Lease.Until = r.Lease.Until.Add(time.Hour)
-		r.Interrupted = r.Lease
 		r.UpdatedAt = time.Time{}
 		return nil
 	})
-	if got.Key != r.Key || got.Revision != r.Revision+1 || got.Lease != nil || got.Interrupted != nil || got.UpdatedAt.IsZero() {
-		t.Errorf("committed %v at revision %d, lease %v, interrupted %v, updated %v", got.Key, got.Revision, got.Lease, got.Interrupted, got.UpdatedAt)
+	if got.Key != r.Key || got.Revision != r.Revision+1 || got.Lease != nil || got.UpdatedAt.IsZero() {
+		t.Errorf("committed %v at revision %d, lease %v, updated %v", got.Key, got.Revision, got.Lease, got.UpdatedAt)
 	}
 	_, err := s.Get(t.Context(), key("other"))
 	wantCode(t, "Get of the other key", err, connector.ConnectionNotFound)
+}
+
+// A holder that doesn't know what came of its intent says so, and the next
+// credential ends it.
+func testCommitInterrupted(t *testing.T, p *place) {
+	s := p.open(t)
+	r := acquire(t, s, create(t, s, saved("c", "n")).Key, time.Hour)
+	lease := *r.Lease
+	commit(t, s, r.Lease, r.Key, func(r *store.Record) error {
+		r.Interrupted = &lease
+		return nil
+	})
+	if got := get(t, p.open(t), r.Key); got.Interrupted == nil || got.Interrupted.ID != lease.ID {
+		t.Errorf("interrupted is %v, want the lease", got.Interrupted)
+	}
+	r = acquire(t, s, r.Key, time.Hour)
+	commit(t, s, r.Lease, r.Key, renew)
+	if got := get(t, p.open(t), r.Key); got.Interrupted != nil {
+		t.Errorf("interrupted is %v after a new credential", got.Interrupted)
+	}
 }
 
 func testCommitChangeFails(t *testing.T, p *place) {

@@ -47,9 +47,9 @@ func testQuery(t *testing.T, p *place) {
 	elsewhere := saved("c", "2")
 	elsewhere.Key.Owner = "other"
 	create(t, s, elsewhere)
-	testing := saved("d", "3")
-	testing.Key.Environment = "test"
-	create(t, s, testing)
+	trial := saved("d", "3")
+	trial.Key.Environment = "test"
+	create(t, s, trial)
 	edit := draft("e")
 	edit.Base = "a"
 	create(t, s, edit)

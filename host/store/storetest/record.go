@@ -24,7 +24,7 @@ var recordTests = []test{
 	{"an update leaves the lease alone", testUpdateIgnoresLease},
 	{"a draft can be deleted and nothing else", testDelete},
 	{"a draft ends at its time", testExpiredDraft},
-	{"an incomplete key is refused", testIncompleteKey},
+	{"a key that can't be meant is refused", testWrongKey},
 	{"times are on the store's clock", testClock},
 	{"a closed handle refuses", testClose},
 }
@@ -131,8 +131,12 @@ func testCreateTwice(t *testing.T, p *place) {
 	r.State, r.Sealed = store.StateTombstone, nil
 	update(t, s, r)
 	wantCode(t, "Create over a tombstone", s.Create(t.Context(), saved("c", "three")), connector.ConnectionExists)
-	if got := get(t, s, r.Key); got.State != store.StateTombstone {
-		t.Errorf("the tombstone became %s", got.State)
+	got := get(t, s, r.Key)
+	if got.State != store.StateTombstone || len(got.Sealed) != 0 {
+		t.Errorf("the tombstone is %s with %d sealed values", got.State, len(got.Sealed))
+	}
+	if got.Sealed == nil {
+		t.Error("a record without sealed values has no map for them")
 	}
 }
 
@@ -263,9 +267,11 @@ func testExpiredDraft(t *testing.T, p *place) {
 	get(t, s, connection.Key)
 }
 
-func testIncompleteKey(t *testing.T, p *place) {
+func testWrongKey(t *testing.T, p *place) {
 	s := p.open(t)
-	for _, k := range []store.Key{{}, {Connection: "c", Environment: "e"}, {Owner: "o", Environment: "e"}, {Owner: "o", Connection: "c"}} {
+	nameless := saved("c", "\xff")
+	wantCode(t, "Create with a name that isn't UTF-8", s.Create(t.Context(), nameless), connector.UsageWrong)
+	for _, k := range []store.Key{{}, {Owner: "\xff", Connection: "c", Environment: "e"}, {Connection: "c", Environment: "e"}, {Owner: "o", Environment: "e"}, {Owner: "o", Connection: "c"}} {
 		r := saved("c", "n")
 		r.Key = k
 		wantCode(t, fmt.Sprintf("Create(%v)", k), s.Create(t.Context(), r), connector.UsageWrong)

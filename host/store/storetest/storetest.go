@@ -62,6 +62,7 @@ func Run(t *testing.T, h Harness) {
 		{"flow", flowTests},
 		{"context", contextTests},
 		{"process", processTests},
+		{"model", modelTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()

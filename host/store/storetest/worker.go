@@ -32,6 +32,8 @@ type task struct {
 	Flow  string        `json:"flow"`
 	Count int           `json:"count"`
 	For   time.Duration `json:"for"`
+	// Spawn leaves a child behind that ends with the worker's input.
+	Spawn bool `json:"spawn"`
 }
 
 // Worker does the work of another process, if this process was started for it:
@@ -56,12 +58,16 @@ func work(ctx context.Context, text string, open OpenFunc) (err error) {
 	if err := json.Unmarshal([]byte(text), &do); err != nil {
 		return err
 	}
+	in := bufio.NewScanner(os.Stdin)
+	if do.Do == "idle" {
+		in.Scan()
+		return in.Err()
+	}
 	s, err := open(ctx, do.Place)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	in := bufio.NewScanner(os.Stdin)
 	switch do.Do {
 	case "hold":
 		return hold(ctx, s, do, in)
@@ -91,6 +97,16 @@ func hold(ctx context.Context, s store.Store, do task, in *bufio.Scanner) error 
 	r, held, err := s.Acquire(ctx, do.Key, request(do.For))
 	if err != nil || held != nil {
 		return fmt.Errorf("acquiring the lease: held %v: %w", held, err)
+	}
+	if do.Spawn {
+		child, err := command(ctx, task{Do: "idle"})
+		if err != nil {
+			return err
+		}
+		child.Stdin = os.Stdin
+		if err := child.Start(); err != nil {
+			return err
+		}
 	}
 	say("holding", r.Lease.ID)
 	for in.Scan() {
@@ -175,16 +191,10 @@ type process struct {
 func (p *place) start(t testing.TB, do task) *process {
 	t.Helper()
 	do.Place = p.at
-	text, err := json.Marshal(do)
+	cmd, err := command(context.WithoutCancel(t.Context()), do)
 	if err != nil {
 		t.Fatal(err)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), self) //nolint:gosec // this binary
-	cmd.Env = append(os.Environ(), workerVariable+"="+string(text))
 	cmd.Stderr = os.Stderr
 	w := &process{cmd: cmd}
 	if w.in, err = cmd.StdinPipe(); err != nil {
@@ -200,6 +210,27 @@ func (p *place) start(t testing.TB, do task) *process {
 	}
 	t.Cleanup(func() { w.kill() })
 	return w
+}
+
+// command is this test binary as a worker.
+func command(ctx context.Context, do task) (*exec.Cmd, error) {
+	text, err := json.Marshal(do)
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, self) //nolint:gosec // this binary
+	cmd.Env = append(os.Environ(), workerVariable+"="+string(text))
+	return cmd, nil
+}
+
+// die kills the worker and waits until it is gone, but leaves its input open.
+func (w *process) die() {
+	_ = w.cmd.Process.Kill()
+	_, _ = w.cmd.Process.Wait()
 }
 
 // line returns the next line that the worker said, or "" at its end. The

@@ -109,7 +109,7 @@ func TestJournal(t *testing.T) {
 		t.Fatalf("%+v, %v", found, err)
 	}
 	r := found[0]
-	if r.Method != "POST" || r.Path != "/oauth2/token" || r.GrantType != "refresh_token" || r.ClientID != s.info.ClientID || r.Status != 200 ||
+	if r.Method != http.MethodPost || r.Path != "/oauth2/token" || r.GrantType != "refresh_token" || r.ClientID != s.info.ClientID || r.Status != 200 ||
 		r.Tokens["refresh_token"] != boxsim.Fingerprint(first.refresh) || r.Tokens["issued_access_token"] != boxsim.Fingerprint(second.access) ||
 		r.User != "ada@acme.example" || r.Stage != boxsim.Done || !r.Committed || !r.Time.Equal(noon) || r.Seq != before+1 {
 		t.Errorf("renewal: %+v", r)

@@ -40,7 +40,7 @@ func smallServer(t *testing.T, bounds limits, change func(*Knobs)) *Server {
 
 func signedIn(t *testing.T, s *Server) tokenBody {
 	t.Helper()
-	back, err := url.Parse(ask(s).Result().Header["location"][0])
+	back, err := url.Parse(ask(s).Result().Header["location"][0]) //nolint:staticcheck // Box writes names in lower case
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,9 @@ func (in *Instance) run(ctx context.Context, ln net.Listener) {
 	if err := srv.Shutdown(limit); err != nil {
 		in.err = errors.Join(err, srv.Close())
 	}
-	<-served
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		in.err = errors.Join(in.err, err)
+	}
 }
 
 // BaseURL is where the emulator is served, without a trailing slash.

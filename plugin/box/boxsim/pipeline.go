@@ -90,8 +90,8 @@ func (s *Server) serve(rt route, w http.ResponseWriter, r *http.Request) {
 		c.entry.Fault = f.ID
 	}
 	var a *answer
-	goOn := true
 	if f != nil && then.When != AfterCommit {
+		var goOn bool
 		if a, goOn = s.strike(c, f, w); !goOn {
 			return
 		}

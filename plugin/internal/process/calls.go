@@ -20,6 +20,12 @@ import (
 	"github.com/boxconnection/connector/proto/protoconv"
 )
 
+// streamWorkers is how many goroutines are kept for calls. Validating deepens
+// the stack so much that growing a new goroutine's takes a third of the call.
+// go-plugin's own streams occupy two; calls beyond the number get goroutines
+// of their own.
+const streamWorkers = 8
+
 // Guard says how calls are guarded.
 type Guard struct {
 	// Prefix begins the full names of the methods that are guarded; others,
@@ -70,6 +76,7 @@ func (c *calls) options() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(handshake.MaxMessageBytes),
 		grpc.MaxSendMsgSize(handshake.MaxMessageBytes),
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.ChainUnaryInterceptor(c.unary),
 		grpc.ChainStreamInterceptor(c.stream),
 	}
@@ -161,14 +168,27 @@ func (c *calls) drain(limit time.Duration) {
 	}
 	server := c.grpc
 	c.mu.Unlock()
+	wait(c.idle, limit)
+	if server == nil {
+		return
+	}
+	// The last answers are still on their way out. A graceful stop lets them
+	// through, but waits for go-plugin's streams as well, which don't end.
+	flushed := make(chan struct{})
+	go func() {
+		server.GracefulStop()
+		close(flushed)
+	}()
+	wait(flushed, flushTime)
+	server.Stop()
+}
+
+func wait(done <-chan struct{}, limit time.Duration) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case <-c.idle:
+	case <-done:
 	case <-timer.C:
-	}
-	if server != nil {
-		server.Stop()
 	}
 }
 

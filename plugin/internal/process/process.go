@@ -4,6 +4,7 @@ package process
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,7 +23,11 @@ import (
 
 // drainTime is how long calls may go on after SIGTERM. It is longer than a
 // token request needs as a rule, and shorter than service managers wait.
-const drainTime = 8 * time.Second
+// flushTime is how long their answers may take to leave the process.
+const (
+	drainTime = 8 * time.Second
+	flushTime = 200 * time.Millisecond
+)
 
 // Program is a plugin binary.
 type Program struct {
@@ -80,8 +85,13 @@ func serve(p Program, verbose bool) int {
 	terminated := onTerminate(log, calls)
 	defer terminated()
 
-	os.Stdout = filterHandshake(stdio.HandshakeOut(), os.Stderr)
-	goplugin.Serve(&goplugin.ServeConfig{
+	id, err := newIdentity(time.Now())
+	if err != nil {
+		log.Error("no certificate for the host", "error", err)
+		return 1
+	}
+	os.Stdout = filterHandshake(stdio.HandshakeOut(), os.Stderr, id.announce)
+	config := &goplugin.ServeConfig{
 		HandshakeConfig: goplugin.HandshakeConfig{
 			MagicCookieKey: handshake.CookieKey, MagicCookieValue: handshake.CookieValue,
 		},
@@ -93,7 +103,11 @@ func serve(p Program, verbose bool) int {
 			return calls.server(append(opts, calls.options()...))
 		},
 		Logger: newHCLog(os.Stderr, p.ID, verbose),
-	})
+	}
+	if id != nil {
+		config.TLSProvider = func() (*tls.Config, error) { return id.config, nil }
+	}
+	goplugin.Serve(config)
 	return 0
 }
 
@@ -103,11 +117,13 @@ type registration struct {
 	register func(grpc.ServiceRegistrar)
 }
 
+// GRPCServer implements goplugin.GRPCPlugin.
 func (r *registration) GRPCServer(_ *goplugin.GRPCBroker, s *grpc.Server) error {
 	r.register(s)
 	return nil
 }
 
+// GRPCClient implements goplugin.GRPCPlugin.
 func (r *registration) GRPCClient(context.Context, *goplugin.GRPCBroker, *grpc.ClientConn) (any, error) {
 	return nil, fmt.Errorf("this side only serves")
 }
@@ -125,7 +141,7 @@ It is loaded by an integration engine and does nothing by itself.
 To see what it offers, try: connectorctl plugin describe %s
 
   --version   print the version
-  --verbose   with --version, how it was built; in an engine, a log with more in it
+  --verbose   log more; with --version, print how it was built as well
 `, p.Title, p.ID, p.Version, p.Kind, executable())
 }
 

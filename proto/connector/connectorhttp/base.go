@@ -17,8 +17,8 @@ import (
 // Limits of the way to a service. A request as a whole is bounded by its
 // context; these tell where the time went.
 const (
-	dialTimeout    = 15 * time.Second
-	tlsTimeout     = 15 * time.Second
+	dialTimeout    = 10 * time.Second
+	tlsTimeout     = 10 * time.Second
 	idleTimeout    = 90 * time.Second
 	maxHeaderBytes = 256 << 10
 )

@@ -1,11 +1,11 @@
 package connectorhttp
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/boxconnection/connector/proto/connector"
@@ -14,21 +14,6 @@ import (
 // maxDrain bounds what is read of a refused answer so that its connection can
 // be used again, in bytes.
 const maxDrain = 64 << 10
-
-// Option changes a transport.
-type Option interface{ apply(*transport) }
-
-type optionFunc func(*transport)
-
-func (f optionFunc) apply(t *transport) { f(t) }
-
-// OnUse calls f with a generation before the first request with its token is
-// sent, so that a host knows when the pair before is spent. Requests wait
-// until f returns, so it must be quick. It is called by one goroutine at a
-// time, and never for a generation older than one that it was called for.
-func OnUse(f func(generation uint64)) Option {
-	return optionFunc(func(t *transport) { t.onUse = f })
-}
 
 // NewTransport returns a RoundTripper that authorises requests with access
 // from src and sends them through base, nil for http.DefaultTransport. It is
@@ -43,34 +28,34 @@ func OnUse(f func(generation uint64)) Option {
 //     If it has a token of another generation, the request is sent once more,
 //     provided that it has no body or GetBody. Otherwise, and the second
 //     time, the caller gets the service's answer as it is.
+//   - If the service says that there are too many requests (429), or that it
+//     is busy and for how long (503 with Retry-After, where the method can be
+//     repeated), the request waits as long as it is asked to and is sent
+//     again: up to four times and a minute in all, never beyond its context's
+//     deadline. After that the caller gets the service's answer. If the source
+//     is a connector.Throttle, all of its callers wait together.
 //
 // Errors of the source come out as they are; errors.As finds the
 // *connector.Diagnostic below net/http's *url.Error.
-func NewTransport(src connector.AccessSource, base http.RoundTripper, options ...Option) http.RoundTripper {
+func NewTransport(src connector.AccessSource, base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	t := &transport{source: src, base: base}
-	for _, o := range options {
-		o.apply(t)
-	}
-	return t
+	throttle, _ := src.(connector.Throttle)
+	return &transport{source: src, base: base, throttle: throttle}
 }
 
 // NewClient returns a client over [NewTransport]. It has no time-out of its
 // own: give each request a context.
-func NewClient(src connector.AccessSource, base http.RoundTripper, options ...Option) *http.Client {
-	return &http.Client{Transport: NewTransport(src, base, options...)}
+func NewClient(src connector.AccessSource, base http.RoundTripper) *http.Client {
+	return &http.Client{Transport: NewTransport(src, base)}
 }
 
 type transport struct {
-	source connector.AccessSource
-	base   http.RoundTripper
-	onUse  func(uint64)
-	parsed atomic.Pointer[endpoints] // of the last access
-
-	telling sync.Mutex
-	told    atomic.Uint64 // one more than the last generation that onUse was told
+	source   connector.AccessSource
+	base     http.RoundTripper
+	throttle connector.Throttle
+	parsed   atomic.Pointer[endpoints] // of the last access
 }
 
 // endpoints are an access's endpoints, parsed.
@@ -79,29 +64,64 @@ type endpoints struct {
 	urls   []*url.URL
 }
 
+// CloseIdleConnections closes those of the transport below, for
+// http.Client.CloseIdleConnections.
+func (t *transport) CloseIdleConnections() {
+	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	w := waits{throttle: t.throttle}
+	for body := req.Body; ; {
+		if err := w.before(req); err != nil {
+			closeReader(body)
+			return nil, err
+		}
+		resp, err := t.send(req, body)
+		if err != nil {
+			return nil, err
+		}
+		delay, ok := w.next(req, resp)
+		if !ok {
+			return resp, nil
+		}
+		if body, ok = bodyAgain(req); !ok {
+			return resp, nil
+		}
+		discard(resp.Body)
+		if err := sleep(req.Context(), delay); err != nil {
+			closeReader(body)
+			return nil, err
+		}
+	}
+}
+
+// send sends the request with this body, and once more with a newer token if
+// the service refuses the first.
+func (t *transport) send(req *http.Request, body io.ReadCloser) (*http.Response, error) {
 	access, err := t.source.Access(req.Context(), connector.AccessRequest{})
 	if err != nil {
-		closeReader(req.Body) // as a RoundTripper must
+		closeReader(body) // as a RoundTripper must
 		return nil, err
 	}
 	if !t.endpoints(access).cover(req.URL) {
 		if req.Response != nil {
-			return t.base.RoundTrip(req)
+			return t.base.RoundTrip(withBody(req, body))
 		}
-		closeReader(req.Body)
+		closeReader(body)
 		return nil, notDeclared(req.URL)
 	}
-	first := t.authorise(req, access)
-	resp, err := t.base.RoundTrip(first)
+	resp, err := t.base.RoundTrip(authorise(req, body, access))
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || !refused(access, resp) {
 		return resp, err
 	}
 	return t.again(req, resp, access)
 }
 
-// again tries a refused request with a newer token.
+// again sends a refused request with a newer token, if there is one.
 func (t *transport) again(req *http.Request, resp *http.Response, old *connector.Access) (*http.Response, error) {
 	// The source is told even if this request can't be sent again: the next
 	// one shall have a token that works.
@@ -118,16 +138,24 @@ func (t *transport) again(req *http.Request, resp *http.Response, old *connector
 		return resp, nil
 	}
 	discard(resp.Body)
-	second := t.authorise(req, access)
-	second.Body = body
-	return t.base.RoundTrip(second)
+	return t.base.RoundTrip(authorise(req, body, access))
 }
 
-// authorise returns a copy of the request with the token and the headers, and
-// reports the first use of a generation.
-func (t *transport) authorise(req *http.Request, access *connector.Access) *http.Request {
-	t.tell(access.Generation)
+// withBody returns the request with this body.
+func withBody(req *http.Request, body io.ReadCloser) *http.Request {
+	if body == req.Body {
+		return req
+	}
+	again := *req
+	again.Body = body
+	return &again
+}
+
+// authorise returns a copy of the request with this body, the token and the
+// headers.
+func authorise(req *http.Request, body io.ReadCloser, access *connector.Access) *http.Request {
 	authorised := *req
+	authorised.Body = body
 	authorised.Header = make(http.Header, len(req.Header)+len(access.Headers)+1)
 	for name, values := range req.Header {
 		// Header names in maps may be written in any case, on the wire they are
@@ -150,18 +178,6 @@ func hasHeader(headers map[string]string, name string) bool {
 		}
 	}
 	return false
-}
-
-func (t *transport) tell(generation uint64) {
-	if t.onUse == nil || t.told.Load() > generation {
-		return
-	}
-	t.telling.Lock()
-	defer t.telling.Unlock()
-	if t.told.Load() <= generation {
-		t.onUse(generation)
-		t.told.Store(generation + 1)
-	}
 }
 
 // endpoints parses the endpoints of an access once.
@@ -207,19 +223,16 @@ func refused(access *connector.Access, resp *http.Response) bool {
 // peekEmpty reads at most one byte.
 func peekEmpty(resp *http.Response) bool {
 	var first [1]byte
-	n, err := io.ReadFull(resp.Body, first[:])
-	if n == 0 {
-		resp.Body = &peeked{nil, err, resp.Body}
-		return err == io.EOF
+	if _, err := io.ReadFull(resp.Body, first[:]); err != nil {
+		return errors.Is(err, io.EOF) // which the caller reads again
 	}
-	resp.Body = &peeked{first[:], nil, resp.Body}
+	resp.Body = &peeked{first[:], resp.Body}
 	return false
 }
 
 // peeked is a body of which the beginning was read already.
 type peeked struct {
 	head []byte
-	err  error // of the peek, after head
 	io.ReadCloser
 }
 
@@ -229,9 +242,6 @@ func (p *peeked) Read(b []byte) (int, error) {
 		n := copy(b, p.head)
 		p.head = p.head[n:]
 		return n, nil
-	}
-	if p.err != nil {
-		return 0, p.err
 	}
 	return p.ReadCloser.Read(b)
 }

@@ -139,7 +139,7 @@ func (SideEffect) EnumDescriptor() ([]byte, []int) {
 }
 
 // CheckDeclaration announces a check of a connection test (clauses T-1 to
-// T-8).
+// T-9).
 type CheckDeclaration struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// [a-z][a-z0-9_]*, stable.

@@ -1,0 +1,107 @@
+package authserver_test
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	// accessLife is short, as a host waits a quarter of it between two
+	// renewals, and long enough for a round of commands on a busy machine.
+	accessLife = 10 * time.Second
+	// restFor is that quarter, and a little more.
+	restFor = accessLife/4 + 100*time.Millisecond
+
+	renewals = 10
+)
+
+// A connection is renewed ten times at a service that forgives nothing: no
+// refresh token is sent twice, the family of tokens lives to the end, and ends
+// when the connection is deleted.
+func TestRenewals(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		callers int
+		// ask are the arguments that make a renewal due.
+		ask func(last access) []string
+	}{
+		{"for one process, because of age", 1, func(access) []string {
+			return []string{"--min", (accessLife - restFor + time.Second).String()}
+		}},
+		{"for eight processes at once, because of a refusal", 8, func(last access) []string {
+			return []string{"--refused", strconv.FormatUint(last.Generation, 10)}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := newRig(t, accessLife)
+			b.server.Consent(true)
+			b.want(exitDone, b.signIn())
+			b.want(exitDone, b.ctl("", "connection", "test", name))
+
+			last := b.access()
+			rested := time.Now().Add(restFor)
+			for range renewals {
+				b.pass(rested)
+				next := b.together(tt.callers, tt.ask(last)...)
+				rested = time.Now().Add(restFor)
+				if next.Generation != last.Generation+1 || next.Token == last.Token {
+					t.Fatalf("generation %d after %d: that isn't one renewal", next.Generation, last.Generation)
+				}
+				if status := b.api(next.Token); status != http.StatusOK {
+					t.Fatalf("the API answers %d to the renewed token", status)
+				}
+				if status := b.api(last.Token); status != http.StatusUnauthorized {
+					t.Fatalf("the API answers %d to the token before, which the server has ended", status)
+				}
+				last = next
+			}
+
+			if err := b.server.Check(); err != nil {
+				t.Error(err)
+			}
+			if c := b.server.Counts(); c.Renewals != renewals || c.TokenRequests != renewals+1 || c.Reuses != 0 {
+				t.Errorf("the server counted %+v, want %d renewals and one exchange", c, renewals)
+			}
+			if alive := b.server.Alive(); alive != 1 {
+				t.Errorf("%d refresh tokens are alive, want the last one", alive)
+			}
+
+			b.want(exitDone, b.ctl("", "connection", "delete", name, "--yes"))
+			if alive, c := b.server.Alive(), b.server.Counts(); alive != 0 || c.Revocations != 1 {
+				t.Errorf("after the deletion %d refresh tokens are alive, and %d revocations came", alive, c.Revocations)
+			}
+			if status := b.api(last.Token); status != http.StatusUnauthorized {
+				t.Errorf("the API answers %d to the deleted connection's token", status)
+			}
+		})
+	}
+}
+
+// together runs so many commands at once, which must all get the same access.
+func (b *rig) together(n int, args ...string) access {
+	b.Helper()
+	got, errs := make([]access, n), make([]error, n)
+	var running sync.WaitGroup
+	for i := range n {
+		running.Go(func() { got[i], errs[i] = b.tryAccess(args...) })
+	}
+	running.Wait()
+	for i := range n {
+		if errs[i] == nil && got[i] != got[0] {
+			errs[i] = fmt.Errorf("generation %d came beside %d", got[i].Generation, got[0].Generation)
+		}
+		if errs[i] != nil {
+			b.Errorf("caller %d: %v", i, errs[i])
+		}
+	}
+	if b.Failed() {
+		b.FailNow()
+	}
+	return got[0]
+}
