@@ -232,11 +232,20 @@ type callConfig struct {
 }
 
 func (h *Host) callConfig(c config) callConfig {
-	n := h.net
-	if c.network != nil {
-		n = *c.network
+	return callConfig{settings: c.settings, network: protoconv.NetworkToProto(h.network(c.network))}
+}
+
+// network is the way to the service: the connection's own where it names one,
+// else the host's. Certificates of its own alone leave the proxy as it is.
+func (h *Host) network(own *connector.Network) connector.Network {
+	if own == nil {
+		return h.net
 	}
-	return callConfig{settings: c.settings, network: protoconv.NetworkToProto(n)}
+	n := *own
+	if n.ProxyURL.IsZero() && len(n.NoProxy) == 0 {
+		n.ProxyURL, n.NoProxy = h.net.ProxyURL, h.net.NoProxy
+	}
+	return n
 }
 
 func contractBroken(what string) *connector.Diagnostic {

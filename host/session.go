@@ -146,11 +146,7 @@ func (c *Connection) HTTPClient(ctx context.Context) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := c.host.net
-	if cfg.network != nil {
-		n = *cfg.network
-	}
-	base, err := connectorhttp.NewBase(n)
+	base, err := connectorhttp.NewBase(c.host.network(cfg.network))
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/boxconnection/connector/host"
 	"github.com/boxconnection/connector/host/audit"
 	"github.com/boxconnection/connector/proto/connector"
 )
@@ -30,6 +32,9 @@ func (a *app) accessCommand() *cobra.Command {
 one: ask before each piece of work, and when the service refuses the token ask
 again with --refused and the generation that was printed with it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if req.MinValidity < 0 {
+				return usage("--min takes how long the token must still last, such as 5m")
+			}
 			e, err := a.open(cmd.Context())
 			if err != nil {
 				return err
@@ -40,6 +45,9 @@ again with --refused and the generation that was printed with it.`,
 				return err
 			}
 			t, err := c.Access(cmd.Context(), req)
+			if aerr := e.auditHandOut(cmd.Context(), c, args[0], t, err); err == nil {
+				err = aerr
+			}
 			if err != nil {
 				return err
 			}
@@ -51,6 +59,22 @@ again with --refused and the generation that was printed with it.`,
 	cmd.Flags().DurationVar(&req.MinValidity, "min", 0, "how long the token must still last (default: the connector's margin)")
 	cmd.Flags().Uint64Var(&req.Refused, "refused", 0, "the generation whose token the service refused")
 	return cmd
+}
+
+// auditHandOut records that access left connectorctl, or didn't. Without the
+// record there is no access.
+func (e *engine) auditHandOut(ctx context.Context, c *host.Connection, name string, t *connector.Access, failure error) error {
+	event := audit.Event{
+		Time: time.Now().UTC(), Actor: actor(), Owner: e.app.owner, Environment: e.app.environment,
+		Connection: c.ID(), Name: name, Action: audit.ActionHandOut, Outcome: audit.OutcomeOK,
+	}
+	if t != nil {
+		event.Generation = t.Generation
+	}
+	if d := connector.Diagnose(failure, connector.OriginHost); d != nil {
+		event.Outcome, event.Origin = string(d.Code), d.Origin
+	}
+	return e.sink.Record(context.WithoutCancel(ctx), event)
 }
 
 func (a *app) auditCommand() *cobra.Command {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"strings"
@@ -14,7 +15,7 @@ import (
 )
 
 func (a *app) connectionCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "connection", Short: "Set up and test connections"}
+	cmd := group(&cobra.Command{Use: "connection", Short: "Set up and test connections"})
 	cmd.AddCommand(
 		a.createCommand(), a.editCommand(), a.showCommand(), a.listCommand(), a.deleteCommand(),
 		a.signInCommand(), a.signOutCommand(), a.testCommand(),
@@ -41,7 +42,7 @@ func (a *app) createCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := a.settings(c.Descriptor(), &flags)
+			s, err := a.settings(ctx, c.Descriptor(), &flags)
 			if err != nil {
 				return err
 			}
@@ -49,15 +50,21 @@ func (a *app) createCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			network, err := a.network(&flags)
+			network, err := a.network(ctx, &flags)
 			if err != nil {
 				return err
 			}
-			draft, err := e.tenant.Draft(ctx, c, data, host.DraftOptions{Network: network, Plugin: plugin})
+			options := host.DraftOptions{Plugin: plugin}
+			if network != nil {
+				options.Network = &connector.Network{}
+				network(options.Network)
+			}
+			draft, err := e.tenant.Draft(ctx, c, data, options)
 			if err != nil {
 				return err
 			}
 			if err := draft.Save(ctx, args[0]); err != nil {
+				a.discard(ctx, draft)
 				return err
 			}
 			info, err := draft.Info(ctx)
@@ -67,8 +74,8 @@ func (a *app) createCommand() *cobra.Command {
 			return a.print(info, func(w io.Writer) {
 				say(w, "Saved the connection %s.", args[0])
 				if d := c.Description(); d.Has(connector.CapabilityAuthorize) {
-					say(w, "Register this redirect URI with the application, then sign in with: connectorctl connection sign-in %s\n  %s",
-						args[0], loopback.RedirectURI(a.owner, loopback.DefaultPort))
+					say(w, "Register this redirect URI with the application, then sign in with: %s\n  %s",
+						a.signInCommandLine(args[0]), loopback.RedirectURI(a.owner, loopback.DefaultPort))
 				}
 			})
 		},
@@ -76,6 +83,14 @@ func (a *app) createCommand() *cobra.Command {
 	cmd.Flags().StringVar(&plugin, "plugin", "box-connection", "the connector: a binary beside connectorctl, or a path")
 	flags.register(cmd, false)
 	return cmd
+}
+
+// discard ends a draft that wasn't saved, and its secrets with it. Where that
+// fails, the draft ends by itself after a day.
+func (a *app) discard(ctx context.Context, draft *host.Connection) {
+	if err := draft.Discard(context.WithoutCancel(ctx)); err != nil {
+		a.logger().Warn("a draft stays until it expires", "draft", draft.ID(), "error", err)
+	}
 }
 
 func (a *app) editCommand() *cobra.Command {
@@ -106,10 +121,10 @@ secret in the same command, and a new sign-in after it.`,
 				return err
 			}
 			edit := host.Edit{DefaultNetwork: defaultNetwork}
-			if edit.Settings, err = a.settings(conn.Descriptor(), &flags); err != nil {
+			if edit.Settings, err = a.settings(ctx, conn.Descriptor(), &flags); err != nil {
 				return err
 			}
-			if edit.Network, err = a.network(&flags); err != nil {
+			if edit.ChangeNetwork, err = a.network(ctx, &flags); err != nil {
 				return err
 			}
 			draft, err := c.Edit(ctx, edit)
@@ -118,10 +133,12 @@ secret in the same command, and a new sign-in after it.`,
 			}
 			if test {
 				if err := a.test(ctx, draft, host.TestOptions{}); err != nil {
+					a.discard(ctx, draft)
 					return err
 				}
 			}
 			if err := draft.Save(ctx, rename); err != nil {
+				a.discard(ctx, draft)
 				return err
 			}
 			info, err := draft.Info(ctx)
@@ -131,7 +148,7 @@ secret in the same command, and a new sign-in after it.`,
 			return a.print(info, func(w io.Writer) {
 				say(w, "Saved the connection %s.", info.Name)
 				if info.State == host.StateNotSignedIn {
-					say(w, "Sign in with: connectorctl connection sign-in %s", info.Name)
+					say(w, "Sign in with: %s", a.signInCommandLine(info.Name))
 				}
 			})
 		},
@@ -169,15 +186,16 @@ func (a *app) showCommand() *cobra.Command {
 				Settings descriptor.Settings `json:"settings"`
 				Secrets  []string            `json:"secrets_set"`
 			}{info, settings, secrets}
-			return a.print(result, func(w io.Writer) { show(w, c, info, settings, secrets) })
+			return a.print(result, func(w io.Writer) { a.show(w, c, info, settings, secrets) })
 		},
 	}
 }
 
-func show(w io.Writer, c *host.Connection, info host.Info, settings descriptor.Settings, secrets []string) {
+func (a *app) show(w io.Writer, c *host.Connection, info host.Info, settings descriptor.Settings, secrets []string) {
 	say(w, "%s (%s)", info.Name, info.State)
 	if info.Err != nil {
 		showDiagnostic(w, "  ", info.Err)
+		a.tellSignIn(w, "    ", info.Err)
 	}
 	say(w, "  connector       %s (%s)", dash(info.Connector), dash(info.Plugin))
 	say(w, "  account         %s", accountText(info.Account))
@@ -198,10 +216,7 @@ func show(w io.Writer, c *host.Connection, info host.Info, settings descriptor.S
 		switch value, set := settings[f.Name]; {
 		case f.ReadOnly:
 		case set:
-			data, err := json.Marshal(value)
-			if err == nil {
-				say(w, "  %-15s %s", f.Name, clean(string(data)))
-			}
+			say(w, "  %-15s %s", f.Name, jsonText(value))
 		case f.Secret && contains(secrets, f.Name):
 			say(w, "  %-15s (set)", f.Name)
 		default:
@@ -279,7 +294,7 @@ func (a *app) deleteCommand() *cobra.Command {
 			}
 			if !yes {
 				a.note("Type the connection's name to delete it:")
-				name, err := a.line(maxPasted)
+				name, err := a.line(ctx, maxPasted)
 				if err != nil {
 					return err
 				}

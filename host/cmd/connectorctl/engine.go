@@ -33,6 +33,7 @@ const closeWithin = 60 * time.Second
 // engine is what commands work with.
 type engine struct {
 	app      *app
+	home     string
 	launcher *launch.Launcher
 	trust    *launch.TrustFile
 
@@ -59,6 +60,15 @@ func (a *app) homeFolder() (string, error) {
 	return filepath.Join(home, ".local", "share", "connectorctl"), nil
 }
 
+// makeHome makes the home folder.
+func makeHome(home string) error {
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return connector.Errorf(connector.StoreUnwritable, connector.OriginHost, "The folder %s can't be made.", home).
+			Suggest("Choose a folder that this user can write with --home.").Because(err)
+	}
+	return nil
+}
+
 // launching is an engine that can load plugins and has no connections.
 func (a *app) launching() (*engine, error) {
 	home, err := a.homeFolder()
@@ -69,7 +79,7 @@ func (a *app) launching() (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &engine{app: a, launcher: launcher, trust: launch.TrustFileAt(filepath.Join(home, "trust.json"))}, nil
+	return &engine{app: a, home: home, launcher: launcher, trust: launch.TrustFileAt(filepath.Join(home, "trust.json"))}, nil
 }
 
 // open is an engine with the connections of --home.
@@ -86,22 +96,18 @@ func (a *app) open(ctx context.Context) (*engine, error) {
 }
 
 func (e *engine) openHost(ctx context.Context) error {
-	home, err := e.app.homeFolder()
+	if err := makeHome(e.home); err != nil {
+		return err
+	}
+	var err error
+	if e.store, err = filestore.Open(ctx, filepath.Join(e.home, "store")); err != nil {
+		return err
+	}
+	keys, err := e.openKeys(ctx, filepath.Join(e.home, "keys.json"))
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(home, 0o700); err != nil {
-		return connector.Errorf(connector.StoreUnwritable, connector.OriginHost, "The folder %s can't be made.", home).
-			Suggest("Choose a folder that this user can write with --home.").Because(err)
-	}
-	if e.store, err = filestore.Open(ctx, filepath.Join(home, "store")); err != nil {
-		return err
-	}
-	keys, err := e.openKeys(ctx, filepath.Join(home, "keys.json"))
-	if err != nil {
-		return err
-	}
-	if e.sink, err = audit.OpenFile(auditPath(home)); err != nil {
+	if e.sink, err = audit.OpenFile(auditPath(e.home)); err != nil {
 		return err
 	}
 	e.host, err = host.Open(e.store, keys, e.sink,
@@ -182,11 +188,19 @@ func (e *engine) plugin(ctx context.Context, name string) (*launch.Plugin, error
 	if p, err = e.launcher.Load(ctx, path, launch.AnyDigest()); err != nil {
 		return nil, err
 	}
-	if err := e.trust.Trust(p.Path(), p.Digest(), time.Now()); err != nil {
+	if err := e.record(p); err != nil {
 		return nil, err
 	}
 	e.app.note("Trusted from now on: %s (%s)", p.Path(), p.Digest())
 	return p, nil
+}
+
+// record trusts the bytes of a binary from now on.
+func (e *engine) record(p *launch.Plugin) error {
+	if err := makeHome(e.home); err != nil {
+		return err
+	}
+	return e.trust.Trust(p.Path(), p.Digest(), time.Now())
 }
 
 // connector loads a connector.
@@ -204,6 +218,7 @@ func (e *engine) connection(ctx context.Context, name string) (*host.Connection,
 	if err != nil {
 		return nil, err
 	}
+	e.app.connection = name
 	if _, err := e.connector(ctx, info.Plugin); err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func (a *app) test(ctx context.Context, c *host.Connection, o host.TestOptions) 
 			break
 		}
 		checks = append(checks, check)
-		if err := a.print(check, func(w io.Writer) { showCheck(w, check) }); err != nil {
+		if err := a.print(check, func(w io.Writer) { a.showCheck(w, check) }); err != nil {
 			return err
 		}
 	}
@@ -63,7 +63,7 @@ func (a *app) test(ctx context.Context, c *host.Connection, o host.TestOptions) 
 	}
 }
 
-func showCheck(w io.Writer, c connector.Check) {
+func (a *app) showCheck(w io.Writer, c connector.Check) {
 	line := clean(c.Title)
 	if c.Message != "" {
 		line += ": " + clean(c.Message)
@@ -74,6 +74,7 @@ func showCheck(w io.Writer, c connector.Check) {
 	say(w, "%-13s %s", c.Status, line)
 	if c.Diagnostic != nil {
 		showDiagnostic(w, "              ", c.Diagnostic)
+		a.tellSignIn(w, "                ", c.Diagnostic)
 	}
 }
 
