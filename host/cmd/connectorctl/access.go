@@ -31,21 +31,15 @@ func (a *app) accessCommand() *cobra.Command {
 		Long: `Print an access token that lasts. This is how an engine in any language gets
 one: ask before each piece of work, and when the service refuses the token ask
 again with --refused and the generation that was printed with it.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		PreRunE: func(*cobra.Command, []string) error {
 			if req.MinValidity < 0 {
 				return usage("--min takes how long the token must still last, such as 5m")
 			}
-			e, err := a.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer e.close()
-			c, err := e.connection(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			t, err := c.Access(cmd.Context(), req)
-			if aerr := e.auditHandOut(cmd.Context(), c, args[0], t, err); err == nil {
+			return nil
+		},
+		RunE: a.onConnection(func(ctx context.Context, e *engine, c *host.Connection, name string) error {
+			t, err := c.Access(ctx, req)
+			if aerr := e.auditHandOut(ctx, c, name, t, err); err == nil {
 				err = aerr
 			}
 			if err != nil {
@@ -54,7 +48,7 @@ again with --refused and the generation that was printed with it.`,
 			return a.print(handedOut{
 				t.Token.Reveal(), t.Type, t.IssuedAt, t.ExpiresAt, t.Endpoints, t.Headers, t.Scopes, t.Generation,
 			}, func(w io.Writer) { say(w, "%s", t.Token.Reveal()) })
-		},
+		}),
 	}
 	cmd.Flags().DurationVar(&req.MinValidity, "min", 0, "how long the token must still last (default: the connector's margin)")
 	cmd.Flags().Uint64Var(&req.Refused, "refused", 0, "the generation whose token the service refused")

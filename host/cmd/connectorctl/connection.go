@@ -105,17 +105,7 @@ func (a *app) editCommand() *cobra.Command {
 		Long: `Change a connection's settings. What isn't named stays, secrets included. A
 change of where secrets go (a URL, the proxy, the certificates) wants the
 secret in the same command, and a new sign-in after it.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			e, err := a.open(ctx)
-			if err != nil {
-				return err
-			}
-			defer e.close()
-			c, err := e.connection(ctx, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: a.onConnection(func(ctx context.Context, _ *engine, c *host.Connection, _ string) error {
 			conn, err := c.Connector()
 			if err != nil {
 				return err
@@ -151,7 +141,7 @@ secret in the same command, and a new sign-in after it.`,
 					say(w, "Sign in with: %s", a.signInCommandLine(info.Name))
 				}
 			})
-		},
+		}),
 	}
 	flags.register(cmd, true)
 	cmd.Flags().StringVar(&rename, "rename", "", "the connection's new name")
@@ -163,21 +153,12 @@ secret in the same command, and a new sign-in after it.`,
 func (a *app) showCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "show NAME", Short: "Print a connection without its secrets", Args: exactly(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			e, err := a.open(cmd.Context())
+		RunE: a.onConnection(func(ctx context.Context, _ *engine, c *host.Connection, _ string) error {
+			info, err := c.Info(ctx)
 			if err != nil {
 				return err
 			}
-			defer e.close()
-			c, err := e.connection(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			info, err := c.Info(cmd.Context())
-			if err != nil {
-				return err
-			}
-			settings, secrets, err := c.Settings(cmd.Context())
+			settings, secrets, err := c.Settings(ctx)
 			if err != nil {
 				return err
 			}
@@ -187,7 +168,7 @@ func (a *app) showCommand() *cobra.Command {
 				Secrets  []string            `json:"secrets_set"`
 			}{info, settings, secrets}
 			return a.print(result, func(w io.Writer) { a.show(w, c, info, settings, secrets) })
-		},
+		}),
 	}
 }
 
@@ -281,32 +262,22 @@ func (a *app) deleteCommand() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "delete NAME", Short: "Delete a connection and take its grant back", Args: exactly(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			e, err := a.open(ctx)
-			if err != nil {
-				return err
-			}
-			defer e.close()
-			c, err := e.connection(ctx, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: a.onConnection(func(ctx context.Context, _ *engine, c *host.Connection, name string) error {
 			if !yes {
 				a.note("Type the connection's name to delete it:")
-				name, err := a.line(ctx, maxPasted)
+				typed, err := a.line(ctx, maxPasted)
 				if err != nil {
 					return err
 				}
-				if name != args[0] {
+				if typed != name {
 					return usage("nothing was deleted: the name wasn't repeated; use --yes where nobody can be asked")
 				}
 			}
 			if err := c.Delete(ctx); err != nil {
 				return err
 			}
-			return a.print(map[string]string{"deleted": args[0]}, func(w io.Writer) { say(w, "Deleted the connection %s.", args[0]) })
-		},
+			return a.print(map[string]string{"deleted": name}, func(w io.Writer) { say(w, "Deleted the connection %s.", name) })
+		}),
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "don't ask")
 	return cmd
@@ -315,20 +286,11 @@ func (a *app) deleteCommand() *cobra.Command {
 func (a *app) signOutCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "sign-out NAME", Short: "Take the grant back and keep the settings", Args: exactly(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			e, err := a.open(cmd.Context())
-			if err != nil {
+		RunE: a.onConnection(func(ctx context.Context, _ *engine, c *host.Connection, name string) error {
+			if err := c.SignOut(ctx); err != nil {
 				return err
 			}
-			defer e.close()
-			c, err := e.connection(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if err := c.SignOut(cmd.Context()); err != nil {
-				return err
-			}
-			return a.print(map[string]string{"signed_out": args[0]}, func(w io.Writer) { say(w, "Signed out of %s.", args[0]) })
-		},
+			return a.print(map[string]string{"signed_out": name}, func(w io.Writer) { say(w, "Signed out of %s.", name) })
+		}),
 	}
 }

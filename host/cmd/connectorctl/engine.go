@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/boxconnection/connector/host"
 	"github.com/boxconnection/connector/host/audit"
 	"github.com/boxconnection/connector/host/launch"
@@ -111,7 +113,8 @@ func (e *engine) openHost(ctx context.Context) error {
 		return err
 	}
 	e.host, err = host.Open(e.store, keys, e.sink,
-		host.WithLogger(e.app.logger()), host.WithNetwork(host.NetworkFromEnvironment()))
+		host.WithLogger(e.app.logger()), host.WithNetwork(host.NetworkFromEnvironment()),
+		host.WithLoader(func(ctx context.Context, i host.Info) (*host.Connector, error) { return e.connector(ctx, i.Plugin) }))
 	if err != nil {
 		return err
 	}
@@ -223,4 +226,20 @@ func (e *engine) connection(ctx context.Context, name string) (*host.Connection,
 		return nil, err
 	}
 	return e.tenant.Connection(ctx, name)
+}
+
+// onConnection runs a command on the saved connection that its argument names.
+func (a *app) onConnection(f func(ctx context.Context, e *engine, c *host.Connection, name string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		e, err := a.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer e.close()
+		c, err := e.connection(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		return f(cmd.Context(), e, c, args[0])
+	}
 }

@@ -39,20 +39,8 @@ with the application, byte for byte.
 Where the browser runs on another machine than this command, forward the port
 (ssh -L 8085:localhost:8085 HOST), or use --paste and paste the address that
 the browser ends at.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			if err := flags.check(); err != nil {
-				return err
-			}
-			e, err := a.open(ctx)
-			if err != nil {
-				return err
-			}
-			defer e.close()
-			c, err := e.connection(ctx, args[0])
-			if err != nil {
-				return err
-			}
+		PreRunE: func(*cobra.Command, []string) error { return flags.check() },
+		RunE: a.onConnection(func(ctx context.Context, e *engine, c *host.Connection, name string) error {
 			a.connection = "" // this is the sign-in
 			signIn := a.byLoopback
 			if flags.paste {
@@ -65,14 +53,14 @@ the browser ends at.`,
 			if err != nil {
 				return err
 			}
-			result := map[string]any{"event": "signed_in", "connection": args[0], "account": done.Account, "warnings": done.Warnings}
+			result := map[string]any{"event": "signed_in", "connection": name, "account": done.Account, "warnings": done.Warnings}
 			return a.print(result, func(w io.Writer) {
 				say(w, "The access token was received and stored.\n  account  %s", accountText(done.Account))
 				for _, d := range done.Warnings {
 					showDiagnostic(w, "  ", d)
 				}
 			})
-		},
+		}),
 	}
 	f := cmd.Flags()
 	f.IntVar(&flags.port, "port", loopback.DefaultPort, "port of the callback on localhost; it is part of the redirect URI")

@@ -15,18 +15,9 @@ func (a *app) testCommand() *cobra.Command {
 	var o host.TestOptions
 	cmd := &cobra.Command{
 		Use: "test NAME", Short: "Test a connection, and tell each check as it ends", Args: exactly(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			e, err := a.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer e.close()
-			c, err := e.connection(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return a.test(cmd.Context(), c, o)
-		},
+		RunE: a.onConnection(func(ctx context.Context, _ *engine, c *host.Connection, _ string) error {
+			return a.test(ctx, c, o)
+		}),
 	}
 	cmd.Flags().StringSliceVar(&o.RequiredScopes, "scope", nil, "a scope that the connection's users need (repeatable)")
 	return cmd
