@@ -191,6 +191,9 @@ func (e *engine) plugin(ctx context.Context, name string) (*launch.Plugin, error
 	if p, err = e.launcher.Load(ctx, path, launch.AnyDigest()); err != nil {
 		return nil, err
 	}
+	if _, err := host.Describe(ctx, p); err != nil { // no connector: there is nothing to trust
+		return nil, err
+	}
 	if err := e.record(p); err != nil {
 		return nil, err
 	}
