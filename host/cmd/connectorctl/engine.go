@@ -41,6 +41,7 @@ type engine struct {
 
 	// The rest is nil in a launching engine.
 	store  *filestore.Store
+	keys   *seal.Keyring
 	sink   *audit.File
 	host   *host.Host
 	tenant *host.Tenant
@@ -105,14 +106,13 @@ func (e *engine) openHost(ctx context.Context) error {
 	if e.store, err = filestore.Open(ctx, filepath.Join(e.home, "store")); err != nil {
 		return err
 	}
-	keys, err := e.openKeys(ctx, filepath.Join(e.home, "keys.json"))
-	if err != nil {
+	if e.keys, err = e.openKeys(ctx, filepath.Join(e.home, "keys.json")); err != nil {
 		return err
 	}
 	if e.sink, err = audit.OpenFile(auditPath(e.home)); err != nil {
 		return err
 	}
-	e.host, err = host.Open(e.store, keys, e.sink,
+	e.host, err = host.Open(e.store, e.keys, e.sink,
 		host.WithLogger(e.app.logger()), host.WithNetwork(host.NetworkFromEnvironment()),
 		host.WithLoader(func(ctx context.Context, i host.Info) (*host.Connector, error) { return e.connector(ctx, i.Plugin) }))
 	if err != nil {
