@@ -32,6 +32,6 @@ func Example() {
 		fmt.Println(problem)
 	}
 	// Output:
-	// SETTING_REQUIRED at /client_id: "Client ID" is missing.
+	// SETTING_REQUIRED at /client_id: "Client ID" is missing. Fill it in.
 	// SETTING_UNKNOWN at /clientid: There is no setting "clientid". Did you mean "client_id"?
 }

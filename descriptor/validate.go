@@ -82,7 +82,7 @@ func (d *Descriptor) explain(s Settings) connector.Diagnostics {
 
 func required(f *Field) *connector.Diagnostic {
 	return suggestExample(connector.Errorf(connector.SettingRequired, connector.OriginSettings,
-		"%q is missing.", f.Title), f).At("/" + f.Name).With(connector.FixSettings)
+		"%q is missing.", f.Title).Suggest("Fill it in."), f).At("/" + f.Name).With(connector.FixSettings)
 }
 
 // invalid returns the problems of a value that was given.

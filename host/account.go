@@ -77,7 +77,7 @@ func (h *Host) identify(ctx context.Context, conn *Connector, cfg config, cred c
 	if !conn.description.Has(connector.CapabilityIdentify) {
 		return nil, nil
 	}
-	o, err := conn.calls.open(ctx, h.callConfig(cfg), openRequest{credential: cred, validity: time.Second, now: now})
+	o, err := conn.calls.open(ctx, h.callConfig(cfg), openRequest{credential: cred, validity: time.Millisecond, now: now})
 	if err != nil {
 		return nil, err
 	}

@@ -176,11 +176,12 @@ func (c calls) revoke(ctx context.Context, cfg callConfig, cred connector.Creden
 	return nil
 }
 
-func (c calls) narrow(ctx context.Context, cfg callConfig, access *connector.Access, scopes []string, resource string) (*connector.Access, error) {
+func (c calls) narrow(ctx context.Context, cfg callConfig, access *connector.Access, scopes []string, resource string, now time.Time) (*connector.Access, error) {
 	ctx, cancel := context.WithTimeout(ctx, serviceTimeout)
 	defer cancel()
 	resp, err := c.client.NarrowAccess(ctx, &connectorv1.NarrowAccessRequest{
 		Settings: cfg.settings, Network: cfg.network, Access: protoconv.AccessToProto(access), Scopes: scopes, Resource: resource,
+		Now: timestamppb.New(now),
 	})
 	if err != nil {
 		return nil, protoconv.ErrorFromStatus(err)
@@ -231,11 +232,20 @@ type callConfig struct {
 }
 
 func (h *Host) callConfig(c config) callConfig {
-	n := h.net
-	if c.network != nil {
-		n = *c.network
+	return callConfig{settings: c.settings, network: protoconv.NetworkToProto(h.network(c.network))}
+}
+
+// network is the way to the service: the connection's own where it names one,
+// else the host's. Certificates of its own alone leave the proxy as it is.
+func (h *Host) network(own *connector.Network) connector.Network {
+	if own == nil {
+		return h.net
 	}
-	return callConfig{settings: c.settings, network: protoconv.NetworkToProto(n)}
+	n := *own
+	if n.ProxyURL.IsZero() && len(n.NoProxy) == 0 {
+		n.ProxyURL, n.NoProxy = h.net.ProxyURL, h.net.NoProxy
+	}
+	return n
 }
 
 func contractBroken(what string) *connector.Diagnostic {

@@ -128,7 +128,8 @@ func (c *Connection) load(ctx context.Context) (*store.Record, error) {
 
 // Save makes a draft a connection. For the draft of an existing connection it
 // changes that one instead, name included unless name is empty, and ends the
-// draft; the handle then stands for the saved connection.
+// draft; the handle then stands for the saved connection, and nothing else may
+// use it while Save runs.
 func (c *Connection) Save(ctx context.Context, name string) error {
 	r, err := c.save(ctx, name)
 	if aerr := c.tenant.audit(ctx, audit.ActionSave, r, err); err == nil {

@@ -121,7 +121,9 @@ func stockStart(b *testing.B, path string, sum []byte) time.Duration {
 	return time.Since(began)
 }
 
-type stock struct{ goplugin.NetRPCUnsupportedPlugin }
+type stock struct {
+	goplugin.NetRPCUnsupportedPlugin
+}
 
 func (stock) GRPCServer(*goplugin.GRPCBroker, *grpc.Server) error { return nil }
 

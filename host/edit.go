@@ -39,6 +39,9 @@ type Edit struct {
 	Settings descriptor.Settings
 	// Network replaces the connection's own way to the service; nil keeps it.
 	Network *connector.Network
+	// ChangeNetwork changes a copy of the connection's own way instead, which
+	// is the zero one if it has none; nil keeps it.
+	ChangeNetwork func(*connector.Network)
 	// DefaultNetwork drops it, so that the host's is used.
 	DefaultNetwork bool
 }
@@ -70,6 +73,13 @@ func (c *Connection) Edit(ctx context.Context, e Edit) (*Connection, error) {
 		network = nil
 	case e.Network != nil:
 		network = e.Network
+	case e.ChangeNetwork != nil:
+		n := connector.Network{}
+		if network != nil {
+			n = *network
+		}
+		e.ChangeNetwork(&n)
+		network = &n
 	}
 	raw, err := json.Marshal(conn.descriptor.MergeEdit(stored, e.Settings))
 	if err != nil {

@@ -116,10 +116,11 @@ func (l *life) present(ctx context.Context, s *sight, req want) (*handout, error
 	}
 	refused := req.refused != 0 && req.refused == s.record.Generation
 	if refused {
-		if s.renewedJustNow() {
+		if rest := s.rest(); rest > 0 {
 			return nil, connector.Errorf(connector.AccessRefused, connector.OriginService,
 				"The service refused an access token that it gave out %s ago.", s.now.Sub(s.record.RenewedAt).Round(time.Second)).
-				Suggest("Check the application's settings and the account at the service; signing in again doesn't help by itself.")
+				With(connector.Retry).After(rest).
+				Suggest("Ask again after that time: the token is renewed then. If it is refused time and again, check the application's settings and the account at the service.")
 		}
 		return nil, renewalRequired()
 	}
@@ -176,17 +177,23 @@ func (l *life) ownSettings() bool { return l.key.settings == l.key.credential }
 
 // renewedJustNow reports whether the minimum interval since the last renewal
 // hasn't passed.
-func (s *sight) renewedJustNow() bool {
+func (s *sight) renewedJustNow() bool { return s.rest() > 0 }
+
+// rest is what is left of the minimum interval.
+func (s *sight) rest() time.Duration {
 	r := s.record
 	if r.RenewedAt.IsZero() {
-		return false
+		return 0
 	}
 	interval := minInterval
 	if life := r.AccessExpiresAt.Sub(r.RenewedAt); !r.AccessExpiresAt.IsZero() {
 		interval = min(interval, life/4)
 	}
 	since := s.now.Sub(r.RenewedAt)
-	return since >= 0 && since < interval
+	if since < 0 { // the store's clock went back: nothing is known
+		return 0
+	}
+	return max(0, interval-since)
 }
 
 func renewalRequired() *connector.Diagnostic {

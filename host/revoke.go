@@ -14,7 +14,15 @@ import (
 // taken, and takes the grant back at the service. Where the service can't be
 // reached the deletion is done all the same, and the revocation stays due.
 func (c *Connection) Delete(ctx context.Context) error {
-	r, err := c.host.end(ctx, c.key, bury)
+	var name string
+	r, err := c.host.end(ctx, c.key, func(r *store.Record) {
+		name = r.Name
+		bury(r)
+	})
+	if r != nil {
+		deleted := *r // with the name that it had
+		deleted.Name, r = name, &deleted
+	}
 	if aerr := c.tenant.audit(ctx, audit.ActionDelete, r, err); err == nil {
 		err = aerr
 	}

@@ -146,11 +146,7 @@ func (c *Connection) HTTPClient(ctx context.Context) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := c.host.net
-	if cfg.network != nil {
-		n = *cfg.network
-	}
-	base, err := connectorhttp.NewBase(n)
+	base, err := connectorhttp.NewBase(c.host.network(cfg.network))
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +179,11 @@ func (c *Connection) Narrow(ctx context.Context, scopes []string, resource strin
 	if err != nil {
 		return nil, err
 	}
-	narrow, err := conn.calls.narrow(ctx, c.host.callConfig(cfg), full, scopes, resource)
+	now, err := c.host.store.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	narrow, err := conn.calls.narrow(ctx, c.host.callConfig(cfg), full, scopes, resource, now)
 	if err != nil {
 		return nil, err
 	}

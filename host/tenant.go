@@ -9,6 +9,7 @@ import (
 	"github.com/boxconnection/connector/host/audit"
 	"github.com/boxconnection/connector/host/store"
 	"github.com/boxconnection/connector/proto/connector"
+	"github.com/boxconnection/connector/proto/connector/connectorhttp"
 )
 
 // DefaultEnvironment is the environment of a tenant that names none.
@@ -79,6 +80,12 @@ func (t *Tenant) draft(ctx context.Context, c *Connector, settings []byte, o Dra
 }
 
 func (t *Tenant) newDraft(ctx context.Context, c *Connector, settings []byte, n *connector.Network) (*store.Record, error) {
+	if n != nil {
+		// What can't be used is told now, not when somebody waits for access.
+		if _, err := connectorhttp.NewBase(*n); err != nil {
+			return nil, err
+		}
+	}
 	now, err := t.host.store.Now(ctx)
 	if err != nil {
 		return nil, err

@@ -130,22 +130,33 @@ func (t *testRun) access(ctx context.Context) (a *connector.Access, renewed bool
 
 // checks streams the connector's checks. If the service refuses the access, as
 // it does after somebody revoked it, it is renewed once, as a session would,
-// and the test goes on.
+// and the test goes on. If it can't be renewed, the reason is the outcome of
+// the check that found the refusal.
 func (t *testRun) checks(ctx context.Context, conn *Connector, cfg callConfig, access *connector.Access) error {
-	for again := true; ; again = false {
-		refused, err := t.stream(ctx, conn, cfg, access, again)
-		if err != nil || !refused || t.stopped {
-			return err
-		}
-		if access, err = t.c.Access(ctx, connector.AccessRequest{Refused: access.Generation}); err != nil {
-			return err
-		}
+	refused, err := t.stream(ctx, conn, cfg, access, func(*connector.Check) bool { return access == nil })
+	if err != nil || !refused || t.stopped {
+		return err
 	}
+	fresh, rerr := t.c.Access(ctx, connector.AccessRequest{Refused: access.Generation})
+	if ctx.Err() != nil {
+		return rerr
+	}
+	if rerr == nil {
+		access = fresh
+	}
+	_, err = t.stream(ctx, conn, cfg, access, func(check *connector.Check) bool {
+		if why := connector.Diagnose(rerr, connector.OriginHost); why != nil {
+			check.Diagnostic = why
+		}
+		return true
+	})
+	return err
 }
 
-// stream runs the connector's checks and tells those that weren't told yet. It
-// stops early and reports true if renew is set and the access was refused.
-func (t *testRun) stream(ctx context.Context, conn *Connector, cfg callConfig, access *connector.Access, renew bool) (refused bool, err error) {
+// stream runs the connector's checks and tells those that weren't told yet. A
+// check that found the access refused is given to refusal first; if that
+// doesn't accept it, the stream ends early and reports true.
+func (t *testRun) stream(ctx context.Context, conn *Connector, cfg callConfig, access *connector.Access, refusal func(*connector.Check) bool) (refused bool, err error) {
 	declared := map[string]connector.CheckDeclaration{}
 	for _, d := range conn.description.Checks {
 		declared[d.ID] = d
@@ -164,7 +175,7 @@ func (t *testRun) stream(ctx context.Context, conn *Connector, cfg callConfig, a
 		if t.told(check.ID) {
 			continue
 		}
-		if d := check.Diagnostic; renew && access != nil && d != nil && d.Code == connector.AccessRefused {
+		if d := check.Diagnostic; d != nil && d.Code == connector.AccessRefused && !refusal(&check) {
 			return true, nil
 		}
 		if t.tell(check); t.stopped {

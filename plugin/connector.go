@@ -10,6 +10,10 @@
 // An error that is or wraps a *connector.Diagnostic reaches the host as it is.
 // Any other error, and a panic, becomes connector.Internal without its text,
 // which may hold what nobody should read.
+//
+// Log with log/slog: [Main] makes its default logger write what hosts read.
+// Standard output is free to print to, and ends in the log too. Never log
+// settings, credentials or tokens.
 package plugin
 
 import (
@@ -162,6 +166,8 @@ type NarrowRequest struct {
 	Scopes   []string
 	// Resource is the URL of the one thing to reach; empty for no such bound.
 	Resource string
+	// Now is the time on the host's clock.
+	Now time.Time
 }
 
 // RevokeRequest asks to take a grant back.

@@ -147,7 +147,7 @@ func (s *service) OpenSession(ctx context.Context, p *connectorv1.OpenSessionReq
 	if opened.Credential != nil {
 		answer.Credential = protoconv.CredentialToProto(*opened.Credential)
 	}
-	if err := s.checkAccess(opened.Access); err != nil {
+	if err := checkAccess(opened.Access); err != nil {
 		if opened.Credential == nil {
 			return nil, err
 		}
@@ -202,14 +202,18 @@ func (s *service) NarrowAccess(ctx context.Context, p *connectorv1.NarrowAccessR
 	if err != nil {
 		return nil, err
 	}
+	now, err := clock(p.GetNow())
+	if err != nil {
+		return nil, err
+	}
 	narrowed, err := n.Narrow(ctx, NarrowRequest{
 		Settings: settings, Network: protoconv.NetworkFromProto(p.GetNetwork()), Access: whole,
-		Scopes: p.GetScopes(), Resource: p.GetResource(),
+		Scopes: p.GetScopes(), Resource: p.GetResource(), Now: now,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkAccess(narrowed); err != nil {
+	if err := checkAccess(narrowed); err != nil {
 		return nil, err
 	}
 	if err := checkNarrowed(narrowed, whole); err != nil {

@@ -353,6 +353,16 @@ func TestLoopbackEndpoints(t *testing.T) {
 	}
 }
 
+// The documentation's connector must be one that works.
+func TestExampleWorks(t *testing.T) {
+	t.Parallel()
+	c := dial(t, keyed{})
+	resp, err := c.OpenSession(t.Context(), &connectorv1.OpenSessionRequest{Settings: []byte(`{"api_key":"k"}`), Now: now})
+	if err != nil || resp.GetAccess().GetToken() != "k" {
+		t.Errorf("%v, %v", resp, err)
+	}
+}
+
 // The old credential is spent, so a new one must reach the store even if
 // what came with it is unusable.
 func TestRenewedCredentialIsNeverWithheld(t *testing.T) {

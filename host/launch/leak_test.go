@@ -5,6 +5,7 @@ package launch_test
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/boxconnection/connector/host/launch"
+	connectorv1 "github.com/boxconnection/connector/proto/integration/connector/v1"
 )
 
 // soakVariable asks for 1,000 cycles in place of 50.
@@ -22,16 +24,9 @@ const soakVariable = "LAUNCH_SOAK"
 // Starting and killing again and again leaves nothing: no process, zombie,
 // descriptor, goroutine, socket or folder.
 func TestCyclesLeaveNothing(t *testing.T) {
-	cycles := 50
-	if os.Getenv(soakVariable) != "" {
-		cycles = 1000
-	}
-	dir := shortDir(t)
-	l := launcher(t, launch.Options{
-		RuntimeDir: dir, CrashLimit: 1 << 20, Backoff: time.Nanosecond, KillTimeout: time.Second,
-	})
+	dir, l := soakLauncher(t)
 	p := load(t, l, "good")
-	cycle := func(n int) {
+	leavesNothing(t, dir, func(n int) {
 		inc, err := p.Incarnation(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -51,6 +46,60 @@ func TestCyclesLeaveNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	})
+}
+
+// The same of the connector that ships: started, used, and killed or closed.
+func TestConnectorCyclesLeaveNothing(t *testing.T) {
+	dir, l := soakLauncher(t)
+	path := filepath.Join(t.TempDir(), "box-connection")
+	if text, err := exec.Command("go", "build", "-o", path, "../../plugin/cmd/box-connection").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	loaded := func() *launch.Plugin {
+		p, err := l.Load(t.Context(), path, launch.AnyDigest())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	p := loaded()
+	leavesNothing(t, dir, func(n int) {
+		inc, err := p.Incarnation(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := connectorv1.NewConnectorServiceClient(inc).Describe(t.Context(), &connectorv1.DescribeRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		if n%10 == 0 {
+			if err := p.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			p = loaded()
+			return
+		}
+		if err := syscall.Kill(inc.PID(), syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		<-inc.Done()
+	})
+}
+
+func soakLauncher(t *testing.T) (dir string, l *launch.Launcher) {
+	t.Helper()
+	dir = shortDir(t)
+	return dir, launcher(t, launch.Options{
+		RuntimeDir: dir, CrashLimit: 1 << 20, Backoff: time.Nanosecond, KillTimeout: time.Second,
+	})
+}
+
+// leavesNothing runs the cycles and compares what this process holds.
+func leavesNothing(t *testing.T, dir string, cycle func(n int)) {
+	t.Helper()
+	cycles := 50
+	if os.Getenv(soakVariable) != "" {
+		cycles = 1000
 	}
 	for n := range 3 {
 		cycle(n)
@@ -59,8 +108,10 @@ func TestCyclesLeaveNothing(t *testing.T) {
 	for n := range cycles {
 		cycle(n)
 	}
-	if after := settle(dir, before); after.over(before) {
-		t.Errorf("before %+v, after %+v", before, after)
+	after := settle(dir, before)
+	t.Logf("%d cycles; before %+v, after %+v", cycles, before, after)
+	if after.over(before) {
+		t.Errorf("something was left behind")
 	}
 }
 

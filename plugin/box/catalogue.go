@@ -29,7 +29,7 @@ type refusedRow struct {
 }
 
 const (
-	signInAgain = "Sign in to Box again (Generate, beside the access token). Client ID and secret stay as they are."
+	signInAgain = "Sign in to Box again (in a form: Generate, beside the access token). Client ID and secret stay as they are."
 	startAgain  = "Start the sign-in again."
 	consoleID   = "Compare client ID and client secret with the app's Configuration page in the Box developer console, and copy both again. If the secret was reset there, only the new one works."
 )

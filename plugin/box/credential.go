@@ -51,7 +51,7 @@ func (g *grant) seal() (connector.Credential, error) {
 func unseal(c connector.Credential) (*grant, error) {
 	if c.IsZero() {
 		return nil, connector.Errorf(connector.SignInRequired, connector.OriginConnector, "Nobody has signed in to Box yet.").
-			With(connector.SignInAgain).Suggest("Sign in to Box (Generate, beside the access token).")
+			With(connector.SignInAgain).Suggest("Sign in to Box (in a form: Generate, beside the access token).")
 	}
 	if c.Format != credentialFormat {
 		return nil, connector.Errorf(connector.CredentialUnreadable, connector.OriginConnector,

@@ -23,6 +23,7 @@ const (
 // error: Box ignores a resource that it doesn't understand the place of, and
 // answers with full access.
 func (c *Connector) Narrow(ctx context.Context, req plugin.NarrowRequest) (*connector.Access, error) {
+	clock := c.hostClock(req.Now)
 	s, err := load(req.Settings)
 	if err != nil {
 		return nil, err
@@ -48,6 +49,7 @@ func (c *Connector) Narrow(ctx context.Context, req plugin.NarrowRequest) (*conn
 		form.Set("resource", req.Resource)
 	}
 	call := &tokenCall{kind: narrowing, base: base, pointer: "/token_url", now: c.now}
+	begun := clock()
 	if err := call.post(ctx, s.TokenURL, form); err != nil {
 		return nil, err
 	}
@@ -57,20 +59,16 @@ func (c *Connector) Narrow(ctx context.Context, req plugin.NarrowRequest) (*conn
 			"Box's answer doesn't show that the access is narrowed as asked, so it isn't used.").
 			Suggest("Check the scopes and the resource that were asked for.")
 	}
-	return narrowedAccess(req.Access, &call.answer, call.begun, granted), nil
+	return narrowedAccess(req.Access, &call.answer, begun, granted), nil
 }
 
 // narrowedAccess is the access in a token answer, which lasts no longer than
-// its parent. The parent's times are on the host's clock, which this machine
-// needn't agree with: a time that can't be is replaced by the parent's own.
+// its parent.
 func narrowedAccess(parent *connector.Access, a *tokenAnswer, begun time.Time, granted []string) *connector.Access {
 	narrowed := *parent
 	narrowed.Token = connector.NewSecret(a.accessToken)
 	narrowed.Type = a.tokenType
 	narrowed.IssuedAt = begun.UTC().Round(0)
-	if begun.Before(parent.IssuedAt) || (!parent.ExpiresAt.IsZero() && !begun.Before(parent.ExpiresAt)) {
-		narrowed.IssuedAt = parent.IssuedAt
-	}
 	narrowed.ExpiresAt, narrowed.RenewAt = expiry(narrowed.IssuedAt, a.life)
 	if end := parent.ExpiresAt; !end.IsZero() && (narrowed.ExpiresAt.IsZero() || end.Before(narrowed.ExpiresAt)) {
 		narrowed.ExpiresAt = end

@@ -38,7 +38,6 @@ type tokenCall struct {
 	now      func() time.Time
 	deadline time.Time // zero for none
 
-	begun  time.Time // when the request was begun
 	used   bool
 	answer tokenAnswer
 }
@@ -92,7 +91,6 @@ func (t *tokenCall) RoundTrip(req *http.Request) (*http.Response, error) {
 			Suggest("Report it to the author of the connector.")
 	}
 	t.used = true
-	t.begun = t.now()
 	if err := t.late(); err != nil {
 		return nil, err
 	}

@@ -147,7 +147,7 @@ var grpcCodes = map[connector.Code]codes.Code{
 // bare words a status that carries no diagnostic.
 func bare(code codes.Code) *connector.Diagnostic {
 	const origin = connector.OriginConnector
-	switch code { //nolint:exhaustive // the others tell nothing
+	switch code {
 	case codes.Canceled:
 		return connector.Errorf(connector.Canceled, connector.OriginHost, "The call was cancelled by its caller.")
 	case codes.DeadlineExceeded:

@@ -217,3 +217,26 @@ func TestHostileDetails(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a peer puts into a status, what comes out can be shown.
+func FuzzErrorFromStatus(f *testing.F) {
+	for _, code := range []connector.Code{connector.Internal, connector.RateLimited} {
+		st := protoconv.StatusFromError(connector.Errorf(code, connector.OriginService, "x\n").At("/a").After(time.Second), connector.OriginHost)
+		seed, err := proto.Marshal(st.Proto())
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var p spb.Status
+		if proto.Unmarshal(data, &p) != nil || p.GetCode() == 0 {
+			return
+		}
+		d := connector.Diagnose(protoconv.ErrorFromStatus(status.FromProto(&p).Err()), "")
+		text := d.Error()
+		if d.Code == "" || d.Summary == "" || d.RetryAfter < 0 || !utf8.ValidString(text) || len(text) > 4096 || strings.ContainsAny(text, "\x00\x1b\r\n\u202e") {
+			t.Errorf("%q", text)
+		}
+	})
+}

@@ -29,7 +29,8 @@ type rule struct {
 
 var rules = []rule{
 	{folder: "proto/connector"},
-	{folder: "proto/connector/connectorhttp", allowed: []string{"proto/connector"}},
+	{folder: "proto/connector/connectorhttp", allowed: []string{"proto/connector"}, testOnly: []string{"proto/benchtest"}},
+	{folder: "proto/benchtest"},
 	{folder: "proto/handshake"},
 	{folder: "proto/integration"},
 	{folder: "descriptor", allowed: []string{"proto/connector"}},

@@ -73,23 +73,23 @@ type failure struct {
 // newRig starts a server and saves a connection to it.
 func newRig(t *testing.T, accessLife time.Duration) *rig {
 	t.Helper()
-	b := &rig{T: t, binary: built(t, "connectorctl"), home: t.TempDir(), client: &http.Client{Timeout: commandFor}}
+	r := &rig{T: t, binary: built(t, "connectorctl"), home: t.TempDir(), client: &http.Client{Timeout: commandFor}}
 	built(t, "box-connection")
 	server, err := authserver.Start(accessLife)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.server = server
+	r.server = server
 	t.Cleanup(func() {
-		b.client.CloseIdleConnections()
+		r.client.CloseIdleConnections()
 		server.Close()
 	})
 	args := []string{"connection", "create", name, "--secret", "client_secret=@-"}
 	for setting, value := range server.Settings() {
 		args = append(args, "--set", setting+"="+value)
 	}
-	b.want(exitDone, b.ctl(server.ClientSecret+"\n", args...))
-	return b
+	r.want(exitDone, r.ctl(server.ClientSecret+"\n", args...))
+	return r
 }
 
 // built is the path of a binary that `make build` makes.
@@ -107,23 +107,23 @@ func built(t *testing.T, binary string) string {
 
 // command is a run of connectorctl, with nothing of this process's environment
 // but the path.
-func (b *rig) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, b.binary, append([]string{"--json", "--home", b.home}, args...)...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.home, "TMPDIR=" + os.TempDir()}
+func (r *rig) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, r.binary, append([]string{"--json", "--home", r.home}, args...)...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.home, "TMPDIR=" + os.TempDir()}
 	cmd.WaitDelay = commandFor / 4
 	return cmd
 }
 
 // ctl runs connectorctl. It may be called from any goroutine.
-func (b *rig) ctl(stdin string, args ...string) result {
-	ctx, cancel := context.WithTimeout(b.Context(), commandFor)
+func (r *rig) ctl(stdin string, args ...string) result {
+	ctx, cancel := context.WithTimeout(r.Context(), commandFor)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
-	cmd := b.command(ctx, args...)
+	cmd := r.command(ctx, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
-	r := result{code: exitCode(cmd.Run())}
-	r.stdout, r.stderr = stdout.String(), stderr.String()
-	return r
+	res := result{code: exitCode(cmd.Run())}
+	res.stdout, res.stderr = stdout.String(), stderr.String()
+	return res
 }
 
 // exitCode is -1 for a command that didn't come to its end.
@@ -137,85 +137,85 @@ func exitCode(err error) int {
 	return -1
 }
 
-func (b *rig) want(code int, r result) {
-	b.Helper()
-	if r.code != code {
-		b.Fatalf("exit code %d, want %d; stderr: %s", r.code, code, r.stderr)
+func (r *rig) want(code int, res result) {
+	r.Helper()
+	if res.code != code {
+		r.Fatalf("exit code %d, want %d; stderr: %s", res.code, code, res.stderr)
 	}
 }
 
 // access asks for access, which must come.
-func (b *rig) access(args ...string) access {
-	b.Helper()
-	a, err := b.tryAccess(args...)
+func (r *rig) access(args ...string) access {
+	r.Helper()
+	a, err := r.tryAccess(args...)
 	if err != nil {
-		b.Fatal(err)
+		r.Fatal(err)
 	}
 	return a
 }
 
 // tryAccess may be called from any goroutine.
-func (b *rig) tryAccess(args ...string) (access, error) {
-	r := b.ctl("", append([]string{"access", name}, args...)...)
+func (r *rig) tryAccess(args ...string) (access, error) {
+	res := r.ctl("", append([]string{"access", name}, args...)...)
 	var a access
-	if r.code != exitDone {
-		return a, fmt.Errorf("access ended with %d: %s", r.code, r.stderr)
+	if res.code != exitDone {
+		return a, fmt.Errorf("access ended with %d: %s", res.code, res.stderr)
 	}
-	return a, json.Unmarshal([]byte(r.stdout), &a)
+	return a, json.Unmarshal([]byte(res.stdout), &a)
 }
 
 // failed reads what a command said of its failure.
-func (b *rig) failed(r result) failure {
-	b.Helper()
+func (r *rig) failed(res result) failure {
+	r.Helper()
 	var f failure
-	if err := json.Unmarshal([]byte(r.stderr), &f); err != nil {
-		b.Fatalf("stderr isn't one error in JSON: %v: %q", err, r.stderr)
+	if err := json.Unmarshal([]byte(res.stderr), &f); err != nil {
+		r.Fatalf("stderr isn't one error in JSON: %v: %q", err, res.stderr)
 	}
 	return f
 }
 
 // api calls the API with an access token and returns the status.
-func (b *rig) api(token string) int {
-	b.Helper()
-	return b.get(b.server.APIURL()+"/users/me", token)
+func (r *rig) api(token string) int {
+	r.Helper()
+	return r.get(r.server.APIURL()+"/users/me", token)
 }
 
 // get opens an address as a browser would, following redirects.
-func (b *rig) get(target, token string) int {
-	b.Helper()
-	req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, target, http.NoBody)
+func (r *rig) get(target, token string) int {
+	r.Helper()
+	req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, target, http.NoBody)
 	if err != nil {
-		b.Fatal(err)
+		r.Fatal(err)
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := b.client.Do(req)
+	resp, err := r.client.Do(req)
 	if err != nil {
-		b.Fatal(err)
+		r.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody)); err != nil {
-		b.Fatal(err)
+		r.Fatal(err)
 	}
 	return resp.StatusCode
 }
 
 // signIn signs in: it registers the redirect URI that connectorctl prints, as
 // a person does in the service's console, and goes the browser's way.
-func (b *rig) signIn() result {
-	b.Helper()
-	ctx, cancel := context.WithTimeout(b.Context(), commandFor)
+func (r *rig) signIn() result {
+	r.Helper()
+	ctx, cancel := context.WithTimeout(r.Context(), commandFor)
 	defer cancel()
 	var stderr, rest bytes.Buffer
-	cmd := b.command(ctx, "connection", "sign-in", name, "--no-browser", "--port", "0")
+	cmd := r.command(ctx, "connection", "sign-in", name, "--no-browser", "--port", "0")
 	cmd.Stderr = &stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		b.Fatal(err)
+		r.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
+		r.Fatal(err)
 	}
 	var event struct {
 		Event       string `json:"event"`
@@ -224,26 +224,26 @@ func (b *rig) signIn() result {
 	}
 	lines := json.NewDecoder(stdout)
 	if err := lines.Decode(&event); err == nil && event.Event == "url" {
-		b.server.Register(event.RedirectURI)
-		b.get(event.URL, "")
+		r.server.Register(event.RedirectURI)
+		r.get(event.URL, "")
 	}
 	_, readErr := io.Copy(&rest, io.MultiReader(lines.Buffered(), stdout))
-	r := result{code: exitCode(cmd.Wait()), stdout: rest.String(), stderr: stderr.String()}
+	res := result{code: exitCode(cmd.Wait()), stdout: rest.String(), stderr: stderr.String()}
 	if event.Event != "url" || readErr != nil {
-		b.Fatalf("no URL was printed (read: %v); exit code %d, stderr: %s", readErr, r.code, r.stderr)
+		r.Fatalf("no URL was printed (read: %v); exit code %d, stderr: %s", readErr, res.code, res.stderr)
 	}
-	return r
+	return res
 }
 
 // pass waits until time t has come: what is waited for is the host's own
 // minimum interval, which nothing announces.
-func (b *rig) pass(t time.Time) {
-	b.Helper()
+func (r *rig) pass(t time.Time) {
+	r.Helper()
 	timer := time.NewTimer(time.Until(t))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-b.Context().Done():
-		b.Fatal(b.Context().Err())
+	case <-r.Context().Done():
+		r.Fatal(r.Context().Err())
 	}
 }

@@ -39,44 +39,44 @@ func TestRenewals(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := newRig(t, accessLife)
-			b.server.Consent(true)
-			b.want(exitDone, b.signIn())
-			b.want(exitDone, b.ctl("", "connection", "test", name))
+			r := newRig(t, accessLife)
+			r.server.Consent(true)
+			r.want(exitDone, r.signIn())
+			r.want(exitDone, r.ctl("", "connection", "test", name))
 
-			last := b.access()
+			last := r.access()
 			rested := time.Now().Add(restFor)
 			for range renewals {
-				b.pass(rested)
-				next := b.together(tt.callers, tt.ask(last)...)
+				r.pass(rested)
+				next := r.together(tt.callers, tt.ask(last)...)
 				rested = time.Now().Add(restFor)
 				if next.Generation != last.Generation+1 || next.Token == last.Token {
 					t.Fatalf("generation %d after %d: that isn't one renewal", next.Generation, last.Generation)
 				}
-				if status := b.api(next.Token); status != http.StatusOK {
+				if status := r.api(next.Token); status != http.StatusOK {
 					t.Fatalf("the API answers %d to the renewed token", status)
 				}
-				if status := b.api(last.Token); status != http.StatusUnauthorized {
+				if status := r.api(last.Token); status != http.StatusUnauthorized {
 					t.Fatalf("the API answers %d to the token before, which the server has ended", status)
 				}
 				last = next
 			}
 
-			if err := b.server.Check(); err != nil {
+			if err := r.server.Check(); err != nil {
 				t.Error(err)
 			}
-			if c := b.server.Counts(); c.Renewals != renewals || c.TokenRequests != renewals+1 || c.Reuses != 0 {
+			if c := r.server.Counts(); c.Renewals != renewals || c.TokenRequests != renewals+1 || c.Reuses != 0 {
 				t.Errorf("the server counted %+v, want %d renewals and one exchange", c, renewals)
 			}
-			if alive := b.server.Alive(); alive != 1 {
+			if alive := r.server.Alive(); alive != 1 {
 				t.Errorf("%d refresh tokens are alive, want the last one", alive)
 			}
 
-			b.want(exitDone, b.ctl("", "connection", "delete", name, "--yes"))
-			if alive, c := b.server.Alive(), b.server.Counts(); alive != 0 || c.Revocations != 1 {
+			r.want(exitDone, r.ctl("", "connection", "delete", name, "--yes"))
+			if alive, c := r.server.Alive(), r.server.Counts(); alive != 0 || c.Revocations != 1 {
 				t.Errorf("after the deletion %d refresh tokens are alive, and %d revocations came", alive, c.Revocations)
 			}
-			if status := b.api(last.Token); status != http.StatusUnauthorized {
+			if status := r.api(last.Token); status != http.StatusUnauthorized {
 				t.Errorf("the API answers %d to the deleted connection's token", status)
 			}
 		})
@@ -84,12 +84,12 @@ func TestRenewals(t *testing.T) {
 }
 
 // together runs so many commands at once, which must all get the same access.
-func (b *rig) together(n int, args ...string) access {
-	b.Helper()
+func (r *rig) together(n int, args ...string) access {
+	r.Helper()
 	got, errs := make([]access, n), make([]error, n)
 	var running sync.WaitGroup
 	for i := range n {
-		running.Go(func() { got[i], errs[i] = b.tryAccess(args...) })
+		running.Go(func() { got[i], errs[i] = r.tryAccess(args...) })
 	}
 	running.Wait()
 	for i := range n {
@@ -97,11 +97,11 @@ func (b *rig) together(n int, args ...string) access {
 			errs[i] = fmt.Errorf("generation %d came beside %d", got[i].Generation, got[0].Generation)
 		}
 		if errs[i] != nil {
-			b.Errorf("caller %d: %v", i, errs[i])
+			r.Errorf("caller %d: %v", i, errs[i])
 		}
 	}
-	if b.Failed() {
-		b.FailNow()
+	if r.Failed() {
+		r.FailNow()
 	}
 	return got[0]
 }

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/boxconnection/connector/host"
 	"github.com/boxconnection/connector/host/audit"
 	"github.com/boxconnection/connector/proto/connector"
 )
@@ -29,28 +31,44 @@ func (a *app) accessCommand() *cobra.Command {
 		Long: `Print an access token that lasts. This is how an engine in any language gets
 one: ask before each piece of work, and when the service refuses the token ask
 again with --refused and the generation that was printed with it.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			e, err := a.open(cmd.Context())
-			if err != nil {
-				return err
+		PreRunE: func(*cobra.Command, []string) error {
+			if req.MinValidity < 0 {
+				return usage("--min takes how long the token must still last, such as 5m")
 			}
-			defer e.close()
-			c, err := e.connection(cmd.Context(), args[0])
-			if err != nil {
-				return err
+			return nil
+		},
+		RunE: a.onConnection(func(ctx context.Context, e *engine, c *host.Connection, name string) error {
+			t, err := c.Access(ctx, req)
+			if aerr := e.auditHandOut(ctx, c, name, t, err); err == nil {
+				err = aerr
 			}
-			t, err := c.Access(cmd.Context(), req)
 			if err != nil {
 				return err
 			}
 			return a.print(handedOut{
 				t.Token.Reveal(), t.Type, t.IssuedAt, t.ExpiresAt, t.Endpoints, t.Headers, t.Scopes, t.Generation,
 			}, func(w io.Writer) { say(w, "%s", t.Token.Reveal()) })
-		},
+		}),
 	}
 	cmd.Flags().DurationVar(&req.MinValidity, "min", 0, "how long the token must still last (default: the connector's margin)")
 	cmd.Flags().Uint64Var(&req.Refused, "refused", 0, "the generation whose token the service refused")
 	return cmd
+}
+
+// auditHandOut records that access left connectorctl, or didn't. Without the
+// record there is no access.
+func (e *engine) auditHandOut(ctx context.Context, c *host.Connection, name string, t *connector.Access, failure error) error {
+	event := audit.Event{
+		Time: time.Now().UTC(), Actor: actor(), Owner: e.app.owner, Environment: e.app.environment,
+		Connection: c.ID(), Name: name, Action: audit.ActionHandOut, Outcome: audit.OutcomeOK,
+	}
+	if t != nil {
+		event.Generation = t.Generation
+	}
+	if d := connector.Diagnose(failure, connector.OriginHost); d != nil {
+		event.Outcome, event.Origin = string(d.Code), d.Origin
+	}
+	return e.sink.Record(context.WithoutCancel(ctx), event)
 }
 
 func (a *app) auditCommand() *cobra.Command {

@@ -29,7 +29,14 @@ type app struct {
 	json        bool
 	verbose     bool
 	untrusted   string
+
+	// connection is the one that the command is about, where signing in to it
+	// is what may help.
+	connection string
 }
+
+// defaultOwner is the owner unless --account names another.
+const defaultOwner = "local"
 
 // ownerPattern keeps an owner usable as a segment of the callback's path.
 var ownerPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
@@ -67,19 +74,21 @@ connection and hands out access tokens.
 Exit codes: 0 done, 1 failed, 2 usage, 10 fix the settings, 11 sign in again,
 12 ask an administrator, 13 wait and retry, 14 plugin fault, 15 store or key
 fault, 130 interrupted.`,
+		Version:       versionText(),
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkFlags() },
 	}
+	cmd.SetVersionTemplate("connectorctl {{.Version}}\n")
 	f := cmd.PersistentFlags()
 	f.StringVar(&a.home, "home", "", "folder of connections, key and audit (default $XDG_DATA_HOME/connectorctl)")
-	f.StringVar(&a.owner, "account", "local", "the engine's account that owns the connections")
+	f.StringVar(&a.owner, "account", defaultOwner, "the engine's account that owns the connections")
 	f.StringVar(&a.environment, "environment", host.DefaultEnvironment, "environment of the connections")
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log to stderr what happens")
 	f.StringVar(&a.untrusted, "untrusted", untrustedRecord,
 		"for a plugin without a digest on record: refuse it, record its digest and trust it from now on, or allow it")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
-	cmd.AddCommand(a.pluginCommand(), a.connectionCommand(), a.accessCommand(), a.auditCommand(), a.demoCommand(), a.versionCommand())
+	cmd.AddCommand(a.pluginCommand(), a.connectionCommand(), a.accessCommand(), a.keepAliveCommand(), a.storeCommand(), a.auditCommand(), a.demoCommand(), a.versionCommand())
 	return cmd
 }
 
@@ -137,12 +146,29 @@ func actor() string {
 	return fmt.Sprintf("connectorctl:%s@%s", name, node)
 }
 
-func usage(format string, args ...any) error {
+func usage(format string, args ...any) *connector.Diagnostic {
 	return connector.Errorf(connector.UsageWrong, connector.OriginHost, format, args...).
 		Suggest("See --help.")
 }
 
 func noArgs(cmd *cobra.Command, args []string) error { return exactly(0)(cmd, args) }
+
+// group is a command that only holds others. Without one of them it shows its
+// help; a name that isn't among them is a mistake of usage.
+func group(cmd *cobra.Command) *cobra.Command {
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		err := usage("%q has no command %q", cmd.CommandPath(), args[0])
+		if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+			err = err.Suggest("Did you mean %q?", like[0])
+		}
+		return err
+	}
+	return cmd
+}
 
 // exactly wants n arguments.
 func exactly(n int) cobra.PositionalArgs {

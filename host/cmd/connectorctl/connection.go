@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"strings"
@@ -14,7 +15,7 @@ import (
 )
 
 func (a *app) connectionCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "connection", Short: "Set up and test connections"}
+	cmd := group(&cobra.Command{Use: "connection", Short: "Set up and test connections"})
 	cmd.AddCommand(
 		a.createCommand(), a.editCommand(), a.showCommand(), a.listCommand(), a.deleteCommand(),
 		a.signInCommand(), a.signOutCommand(), a.testCommand(),
@@ -41,7 +42,7 @@ func (a *app) createCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := a.settings(c.Descriptor(), &flags)
+			s, err := a.settings(ctx, c.Descriptor(), &flags)
 			if err != nil {
 				return err
 			}
@@ -49,15 +50,21 @@ func (a *app) createCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			network, err := a.network(&flags)
+			network, err := a.network(ctx, &flags)
 			if err != nil {
 				return err
 			}
-			draft, err := e.tenant.Draft(ctx, c, data, host.DraftOptions{Network: network, Plugin: plugin})
+			options := host.DraftOptions{Plugin: plugin}
+			if network != nil {
+				options.Network = &connector.Network{}
+				network(options.Network)
+			}
+			draft, err := e.tenant.Draft(ctx, c, data, options)
 			if err != nil {
 				return err
 			}
 			if err := draft.Save(ctx, args[0]); err != nil {
+				a.discard(ctx, draft)
 				return err
 			}
 			info, err := draft.Info(ctx)
@@ -67,8 +74,8 @@ func (a *app) createCommand() *cobra.Command {
 			return a.print(info, func(w io.Writer) {
 				say(w, "Saved the connection %s.", args[0])
 				if d := c.Description(); d.Has(connector.CapabilityAuthorize) {
-					say(w, "Register this redirect URI with the application, then sign in with: connectorctl connection sign-in %s\n  %s",
-						args[0], loopback.RedirectURI(a.owner, loopback.DefaultPort))
+					say(w, "Register this redirect URI with the application, then sign in with: %s\n  %s",
+						a.signInCommandLine(args[0]), loopback.RedirectURI(a.owner, loopback.DefaultPort))
 				}
 			})
 		},
@@ -76,6 +83,14 @@ func (a *app) createCommand() *cobra.Command {
 	cmd.Flags().StringVar(&plugin, "plugin", "box-connection", "the connector: a binary beside connectorctl, or a path")
 	flags.register(cmd, false)
 	return cmd
+}
+
+// discard ends a draft that wasn't saved, and its secrets with it. Where that
+// fails, the draft ends by itself after a day.
+func (a *app) discard(ctx context.Context, draft *host.Connection) {
+	if err := draft.Discard(context.WithoutCancel(ctx)); err != nil {
+		a.logger().Warn("a draft stays until it expires", "draft", draft.ID(), "error", err)
+	}
 }
 
 func (a *app) editCommand() *cobra.Command {
@@ -90,26 +105,16 @@ func (a *app) editCommand() *cobra.Command {
 		Long: `Change a connection's settings. What isn't named stays, secrets included. A
 change of where secrets go (a URL, the proxy, the certificates) wants the
 secret in the same command, and a new sign-in after it.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			e, err := a.open(ctx)
-			if err != nil {
-				return err
-			}
-			defer e.close()
-			c, err := e.connection(ctx, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: a.onConnection(func(ctx context.Context, _ *engine, c *host.Connection, _ string) error {
 			conn, err := c.Connector()
 			if err != nil {
 				return err
 			}
 			edit := host.Edit{DefaultNetwork: defaultNetwork}
-			if edit.Settings, err = a.settings(conn.Descriptor(), &flags); err != nil {
+			if edit.Settings, err = a.settings(ctx, conn.Descriptor(), &flags); err != nil {
 				return err
 			}
-			if edit.Network, err = a.network(&flags); err != nil {
+			if edit.ChangeNetwork, err = a.network(ctx, &flags); err != nil {
 				return err
 			}
 			draft, err := c.Edit(ctx, edit)
@@ -118,10 +123,12 @@ secret in the same command, and a new sign-in after it.`,
 			}
 			if test {
 				if err := a.test(ctx, draft, host.TestOptions{}); err != nil {
+					a.discard(ctx, draft)
 					return err
 				}
 			}
 			if err := draft.Save(ctx, rename); err != nil {
+				a.discard(ctx, draft)
 				return err
 			}
 			info, err := draft.Info(ctx)
@@ -131,10 +138,10 @@ secret in the same command, and a new sign-in after it.`,
 			return a.print(info, func(w io.Writer) {
 				say(w, "Saved the connection %s.", info.Name)
 				if info.State == host.StateNotSignedIn {
-					say(w, "Sign in with: connectorctl connection sign-in %s", info.Name)
+					say(w, "Sign in with: %s", a.signInCommandLine(info.Name))
 				}
 			})
-		},
+		}),
 	}
 	flags.register(cmd, true)
 	cmd.Flags().StringVar(&rename, "rename", "", "the connection's new name")
@@ -146,21 +153,12 @@ secret in the same command, and a new sign-in after it.`,
 func (a *app) showCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "show NAME", Short: "Print a connection without its secrets", Args: exactly(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			e, err := a.open(cmd.Context())
+		RunE: a.onConnection(func(ctx context.Context, _ *engine, c *host.Connection, _ string) error {
+			info, err := c.Info(ctx)
 			if err != nil {
 				return err
 			}
-			defer e.close()
-			c, err := e.connection(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			info, err := c.Info(cmd.Context())
-			if err != nil {
-				return err
-			}
-			settings, secrets, err := c.Settings(cmd.Context())
+			settings, secrets, err := c.Settings(ctx)
 			if err != nil {
 				return err
 			}
@@ -169,15 +167,16 @@ func (a *app) showCommand() *cobra.Command {
 				Settings descriptor.Settings `json:"settings"`
 				Secrets  []string            `json:"secrets_set"`
 			}{info, settings, secrets}
-			return a.print(result, func(w io.Writer) { show(w, c, info, settings, secrets) })
-		},
+			return a.print(result, func(w io.Writer) { a.show(w, c, info, settings, secrets) })
+		}),
 	}
 }
 
-func show(w io.Writer, c *host.Connection, info host.Info, settings descriptor.Settings, secrets []string) {
+func (a *app) show(w io.Writer, c *host.Connection, info host.Info, settings descriptor.Settings, secrets []string) {
 	say(w, "%s (%s)", info.Name, info.State)
 	if info.Err != nil {
 		showDiagnostic(w, "  ", info.Err)
+		a.tellSignIn(w, "    ", info.Err)
 	}
 	say(w, "  connector       %s (%s)", dash(info.Connector), dash(info.Plugin))
 	say(w, "  account         %s", accountText(info.Account))
@@ -198,10 +197,7 @@ func show(w io.Writer, c *host.Connection, info host.Info, settings descriptor.S
 		switch value, set := settings[f.Name]; {
 		case f.ReadOnly:
 		case set:
-			data, err := json.Marshal(value)
-			if err == nil {
-				say(w, "  %-15s %s", f.Name, clean(string(data)))
-			}
+			say(w, "  %-15s %s", f.Name, jsonText(value))
 		case f.Secret && contains(secrets, f.Name):
 			say(w, "  %-15s (set)", f.Name)
 		default:
@@ -266,32 +262,22 @@ func (a *app) deleteCommand() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "delete NAME", Short: "Delete a connection and take its grant back", Args: exactly(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			e, err := a.open(ctx)
-			if err != nil {
-				return err
-			}
-			defer e.close()
-			c, err := e.connection(ctx, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: a.onConnection(func(ctx context.Context, _ *engine, c *host.Connection, name string) error {
 			if !yes {
 				a.note("Type the connection's name to delete it:")
-				name, err := a.line(maxPasted)
+				typed, err := a.line(ctx, maxPasted)
 				if err != nil {
 					return err
 				}
-				if name != args[0] {
+				if typed != name {
 					return usage("nothing was deleted: the name wasn't repeated; use --yes where nobody can be asked")
 				}
 			}
 			if err := c.Delete(ctx); err != nil {
 				return err
 			}
-			return a.print(map[string]string{"deleted": args[0]}, func(w io.Writer) { say(w, "Deleted the connection %s.", args[0]) })
-		},
+			return a.print(map[string]string{"deleted": name}, func(w io.Writer) { say(w, "Deleted the connection %s.", name) })
+		}),
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "don't ask")
 	return cmd
@@ -300,20 +286,11 @@ func (a *app) deleteCommand() *cobra.Command {
 func (a *app) signOutCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "sign-out NAME", Short: "Take the grant back and keep the settings", Args: exactly(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			e, err := a.open(cmd.Context())
-			if err != nil {
+		RunE: a.onConnection(func(ctx context.Context, _ *engine, c *host.Connection, name string) error {
+			if err := c.SignOut(ctx); err != nil {
 				return err
 			}
-			defer e.close()
-			c, err := e.connection(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if err := c.SignOut(cmd.Context()); err != nil {
-				return err
-			}
-			return a.print(map[string]string{"signed_out": args[0]}, func(w io.Writer) { say(w, "Signed out of %s.", args[0]) })
-		},
+			return a.print(map[string]string{"signed_out": name}, func(w io.Writer) { say(w, "Signed out of %s.", name) })
+		}),
 	}
 }

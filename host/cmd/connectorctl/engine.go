@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/boxconnection/connector/host"
 	"github.com/boxconnection/connector/host/audit"
 	"github.com/boxconnection/connector/host/launch"
@@ -33,11 +35,13 @@ const closeWithin = 60 * time.Second
 // engine is what commands work with.
 type engine struct {
 	app      *app
+	home     string
 	launcher *launch.Launcher
 	trust    *launch.TrustFile
 
 	// The rest is nil in a launching engine.
 	store  *filestore.Store
+	keys   *seal.Keyring
 	sink   *audit.File
 	host   *host.Host
 	tenant *host.Tenant
@@ -59,6 +63,15 @@ func (a *app) homeFolder() (string, error) {
 	return filepath.Join(home, ".local", "share", "connectorctl"), nil
 }
 
+// makeHome makes the home folder.
+func makeHome(home string) error {
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return connector.Errorf(connector.StoreUnwritable, connector.OriginHost, "The folder %s can't be made.", home).
+			Suggest("Choose a folder that this user can write with --home.").Because(err)
+	}
+	return nil
+}
+
 // launching is an engine that can load plugins and has no connections.
 func (a *app) launching() (*engine, error) {
 	home, err := a.homeFolder()
@@ -69,7 +82,7 @@ func (a *app) launching() (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &engine{app: a, launcher: launcher, trust: launch.TrustFileAt(filepath.Join(home, "trust.json"))}, nil
+	return &engine{app: a, home: home, launcher: launcher, trust: launch.TrustFileAt(filepath.Join(home, "trust.json"))}, nil
 }
 
 // open is an engine with the connections of --home.
@@ -86,26 +99,22 @@ func (a *app) open(ctx context.Context) (*engine, error) {
 }
 
 func (e *engine) openHost(ctx context.Context) error {
-	home, err := e.app.homeFolder()
-	if err != nil {
+	if err := makeHome(e.home); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(home, 0o700); err != nil {
-		return connector.Errorf(connector.StoreUnwritable, connector.OriginHost, "The folder %s can't be made.", home).
-			Suggest("Choose a folder that this user can write with --home.").Because(err)
-	}
-	if e.store, err = filestore.Open(ctx, filepath.Join(home, "store")); err != nil {
+	var err error
+	if e.store, err = filestore.Open(ctx, filepath.Join(e.home, "store")); err != nil {
 		return err
 	}
-	keys, err := e.openKeys(ctx, filepath.Join(home, "keys.json"))
-	if err != nil {
+	if e.keys, err = e.openKeys(ctx, filepath.Join(e.home, "keys.json")); err != nil {
 		return err
 	}
-	if e.sink, err = audit.OpenFile(auditPath(home)); err != nil {
+	if e.sink, err = audit.OpenFile(auditPath(e.home)); err != nil {
 		return err
 	}
-	e.host, err = host.Open(e.store, keys, e.sink,
-		host.WithLogger(e.app.logger()), host.WithNetwork(host.NetworkFromEnvironment()))
+	e.host, err = host.Open(e.store, e.keys, e.sink,
+		host.WithLogger(e.app.logger()), host.WithNetwork(host.NetworkFromEnvironment()),
+		host.WithLoader(func(ctx context.Context, i host.Info) (*host.Connector, error) { return e.connector(ctx, i.Plugin) }))
 	if err != nil {
 		return err
 	}
@@ -182,11 +191,22 @@ func (e *engine) plugin(ctx context.Context, name string) (*launch.Plugin, error
 	if p, err = e.launcher.Load(ctx, path, launch.AnyDigest()); err != nil {
 		return nil, err
 	}
-	if err := e.trust.Trust(p.Path(), p.Digest(), time.Now()); err != nil {
+	if _, err := host.Describe(ctx, p); err != nil { // no connector: there is nothing to trust
+		return nil, err
+	}
+	if err := e.record(p); err != nil {
 		return nil, err
 	}
 	e.app.note("Trusted from now on: %s (%s)", p.Path(), p.Digest())
 	return p, nil
+}
+
+// record trusts the bytes of a binary from now on.
+func (e *engine) record(p *launch.Plugin) error {
+	if err := makeHome(e.home); err != nil {
+		return err
+	}
+	return e.trust.Trust(p.Path(), p.Digest(), time.Now())
 }
 
 // connector loads a connector.
@@ -204,8 +224,25 @@ func (e *engine) connection(ctx context.Context, name string) (*host.Connection,
 	if err != nil {
 		return nil, err
 	}
+	e.app.connection = name
 	if _, err := e.connector(ctx, info.Plugin); err != nil {
 		return nil, err
 	}
 	return e.tenant.Connection(ctx, name)
+}
+
+// onConnection runs a command on the saved connection that its argument names.
+func (a *app) onConnection(f func(ctx context.Context, e *engine, c *host.Connection, name string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		e, err := a.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer e.close()
+		c, err := e.connection(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		return f(cmd.Context(), e, c, args[0])
+	}
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -45,10 +47,10 @@ func (f *settingsFlags) register(cmd *cobra.Command, edit bool) {
 }
 
 // settings reads what the flags name. A cleared setting is null in it.
-func (a *app) settings(d *descriptor.Descriptor, f *settingsFlags) (descriptor.Settings, error) {
+func (a *app) settings(ctx context.Context, d *descriptor.Descriptor, f *settingsFlags) (descriptor.Settings, error) {
 	s := descriptor.Settings{}
 	if f.file != "" {
-		data, err := a.read(f.file, handshake.MaxSettingsBytes)
+		data, err := a.read(ctx, f.file, handshake.MaxSettingsBytes)
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +71,7 @@ func (a *app) settings(d *descriptor.Descriptor, f *settingsFlags) (descriptor.S
 	}
 	for _, pair := range f.secrets {
 		name, source, given := strings.Cut(pair, "=")
-		value, err := a.secret(name, source, given)
+		value, err := a.secret(ctx, name, source, given)
 		if err != nil {
 			return nil, err
 		}
@@ -100,30 +102,43 @@ func typed(t descriptor.Type, value string) any {
 
 // secret reads a secret from where source says. The last line end is cut, as
 // editors and echo add one.
-func (a *app) secret(name, source string, given bool) (string, error) {
+func (a *app) secret(ctx context.Context, name, source string, given bool) (string, error) {
 	if !given {
-		return a.prompt(name)
+		return a.prompt(ctx, name)
 	}
 	path, ok := strings.CutPrefix(source, "@")
 	if !ok {
 		return "", usage("a secret never stands in an argument: use --secret %s=@FILE, --secret %s=@- or --secret %s", name, name, name)
 	}
-	data, err := a.read(path, handshake.MaxSettingsBytes)
+	data, err := a.read(ctx, path, handshake.MaxSettingsBytes)
 	if err != nil {
 		return "", err
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
+		return "", connector.Errorf(connector.SettingInvalid, connector.OriginSettings, "What %s holds isn't text in UTF-8; it may be UTF-16, or not text at all.", path).
+			At("/" + name).With(connector.FixSettings).Suggest("Save it as UTF-8.")
+	}
 	return strings.TrimRight(string(data), "\r\n"), nil
 }
 
 // prompt asks for a secret without showing it.
-func (a *app) prompt(name string) (string, error) {
+func (a *app) prompt(ctx context.Context, name string) (string, error) {
 	f, ok := a.stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return "", usage("there is no terminal to ask for %s: use --secret %s=@FILE or --secret %s=@-", name, name, name)
 	}
+	fd := int(f.Fd())
+	shown, err := term.GetState(fd)
+	if err != nil {
+		return "", usage("the terminal can't be read: %v", err)
+	}
 	a.note("%s (not shown):", name)
-	value, err := term.ReadPassword(int(f.Fd()))
+	value, err := interruptible(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
+	if ctx.Err() != nil {
+		_ = term.Restore(fd, shown) // the terminal is the person's again
+		return "", err
+	}
 	if err != nil {
 		return "", usage("the terminal can't be read: %v", err)
 	}
@@ -131,7 +146,7 @@ func (a *app) prompt(name string) (string, error) {
 }
 
 // read reads a file, or standard input for "-", up to a limit.
-func (a *app) read(path string, limit int64) ([]byte, error) {
+func (a *app) read(ctx context.Context, path string, limit int64) ([]byte, error) {
 	r := a.stdin
 	if path != "-" {
 		f, err := os.Open(path)
@@ -141,7 +156,10 @@ func (a *app) read(path string, limit int64) ([]byte, error) {
 		defer func() { _ = f.Close() }()
 		r = f
 	}
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	data, err := interruptible(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(r, limit+1)) })
+	if ctx.Err() != nil {
+		return nil, err
+	}
 	if err != nil {
 		return nil, usage("%s can't be read: %v", path, unwrapped(err))
 	}
@@ -152,44 +170,90 @@ func (a *app) read(path string, limit int64) ([]byte, error) {
 }
 
 // line reads one line of standard input.
-func (a *app) line(limit int64) (string, error) {
-	text, err := bufio.NewReader(io.LimitReader(a.stdin, limit)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
+func (a *app) line(ctx context.Context, limit int64) (string, error) {
+	text, err := interruptible(ctx, func() (string, error) {
+		return bufio.NewReader(io.LimitReader(a.stdin, limit)).ReadString('\n')
+	})
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return strings.TrimSpace(text), nil
+	case ctx.Err() != nil:
+		return "", err
+	default:
 		return "", usage("standard input can't be read: %v", err)
 	}
-	return strings.TrimSpace(text), nil
 }
 
-// network is the way to the service that the flags name, or nil for none.
-func (a *app) network(f *settingsFlags) (*connector.Network, error) {
+// interruptible reads, unless ctx ends first. A read that nobody waits for any
+// more ends with the process.
+func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		value, err := read()
+		done <- outcome{value, err}
+	}()
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+// network is the change of the way to the service that the flags name, or nil
+// for none.
+func (a *app) network(ctx context.Context, f *settingsFlags) (func(*connector.Network), error) {
 	if f.proxy == "" && f.caFile == "" && len(f.noProxy) == 0 {
 		return nil, nil
 	}
-	n := &connector.Network{NoProxy: f.noProxy}
-	proxy := f.proxy
-	if path, ok := strings.CutPrefix(proxy, "@"); ok {
-		data, err := a.read(path, handshake.MaxSettingsBytes)
-		if err != nil {
+	proxy, err := a.proxy(ctx, f.proxy)
+	if err != nil {
+		return nil, err
+	}
+	var cas []byte
+	if f.caFile != "" {
+		if cas, err = a.read(ctx, f.caFile, handshake.MaxSettingsBytes); err != nil {
 			return nil, err
+		}
+	}
+	return func(n *connector.Network) {
+		if proxy != "" {
+			n.ProxyURL = connector.NewSecret(proxy)
+		}
+		if len(f.noProxy) > 0 {
+			n.NoProxy = f.noProxy
+		}
+		if f.caFile != "" {
+			n.ExtraCAs = cas
+		}
+	}, nil
+}
+
+// proxy reads a proxy's URL, which stands in an argument only without a
+// password.
+func (a *app) proxy(ctx context.Context, proxy string) (string, error) {
+	if proxy == "" {
+		return "", nil
+	}
+	if path, ok := strings.CutPrefix(proxy, "@"); ok {
+		data, err := a.read(ctx, path, handshake.MaxSettingsBytes)
+		if err != nil {
+			return "", err
 		}
 		proxy = strings.TrimSpace(string(data))
 	} else if u, err := url.Parse(proxy); err == nil && u.User != nil {
-		return nil, usage("a proxy's password never stands in an argument: use --proxy @FILE or --proxy @-")
+		return "", usage("a proxy's password never stands in an argument: use --proxy @FILE or --proxy @-")
 	}
-	if proxy != "" {
-		u, err := url.Parse(proxy)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-			return nil, usage("--proxy takes the URL of an HTTP proxy, such as http://proxy.example:3128")
-		}
-		n.ProxyURL = connector.NewSecret(proxy)
+	u, err := url.Parse(proxy)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return "", usage("--proxy takes the URL of an HTTP proxy, such as http://proxy.example:3128")
 	}
-	if f.caFile != "" {
-		var err error
-		if n.ExtraCAs, err = a.read(f.caFile, handshake.MaxSettingsBytes); err != nil {
-			return nil, err
-		}
-	}
-	return n, nil
+	return proxy, nil
 }
 
 func unwrapped(err error) error {

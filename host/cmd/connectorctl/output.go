@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 
@@ -54,7 +55,51 @@ func (a *app) showProblems(problems connector.Diagnostics) {
 			continue
 		}
 		showDiagnostic(a.stderr, "", d)
+		a.tellSignIn(a.stderr, "  ", d)
 	}
+}
+
+// tellSignIn names the command that helps where signing in again does.
+func (a *app) tellSignIn(w io.Writer, indent string, d *connector.Diagnostic) {
+	if a.connection != "" && d.Disposition == connector.SignInAgain {
+		say(w, "%sSign in with: %s", indent, a.signInCommandLine(a.connection))
+	}
+}
+
+// signInCommandLine is what to type to sign a connection in.
+func (a *app) signInCommandLine(name string) string {
+	words := []string{"connectorctl"}
+	for _, flag := range []struct{ name, value, normal string }{
+		{"--home", a.home, ""}, {"--account", a.owner, defaultOwner}, {"--environment", a.environment, host.DefaultEnvironment},
+	} {
+		if flag.value != flag.normal {
+			words = append(words, flag.name, shellWord(flag.value))
+		}
+	}
+	return strings.Join(append(words, "connection", "sign-in", shellWord(name)), " ")
+}
+
+// plainWord is what a shell takes as it stands.
+var plainWord = regexp.MustCompile(`^[\pL\pN@%+=:,./_][\pL\pN@%+=:,./_-]*$`)
+
+// shellWord quotes a word for a POSIX shell where it must be.
+func shellWord(s string) string {
+	if plainWord.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(clean(s), "'", `'\''`) + "'"
+}
+
+// jsonText is a value as JSON for people, with no more escapes than JSON
+// needs.
+func jsonText(v any) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if e.Encode(v) != nil {
+		return "?"
+	}
+	return clean(strings.TrimSuffix(b.String(), "\n"))
 }
 
 // showDiagnostic writes a diagnostic in a few lines, each behind indent.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,11 +15,11 @@ import (
 )
 
 func (a *app) pluginCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := group(&cobra.Command{
 		Use: "plugin", Short: "Look at connector binaries",
 		Long: `Look at connector binaries. A bare name means the binary beside connectorctl;
 anything with a slash is a path.`,
-	}
+	})
 	cmd.AddCommand(a.describeCommand(), a.validateCommand(), a.trustCommand(), a.lintCommand(), a.diffCommand())
 	return cmd
 }
@@ -100,9 +99,7 @@ func fieldNotes(f *descriptor.Field) string {
 		}
 	}
 	if f.Default != nil {
-		if data, err := json.Marshal(f.Default); err == nil {
-			notes = append(notes, "default "+string(data))
-		}
+		notes = append(notes, "default "+jsonText(f.Default))
 	}
 	if len(notes) == 0 {
 		return ""
@@ -135,7 +132,7 @@ func (a *app) validateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := a.settings(c.Descriptor(), &flags)
+			s, err := a.settings(cmd.Context(), c.Descriptor(), &flags)
 			if err != nil {
 				return err
 			}
@@ -189,12 +186,15 @@ same path is refused until it is trusted again. Nothing of the binary is run.`,
 				return err
 			}
 			if forget {
+				if err := makeHome(e.home); err != nil {
+					return err
+				}
 				if err := e.trust.Forget(p.Path()); err != nil {
 					return err
 				}
 				return a.print(map[string]any{"path": p.Path(), "trusted": false}, func(w io.Writer) { say(w, "No longer on record: %s", p.Path()) })
 			}
-			if err := e.trust.Trust(p.Path(), p.Digest(), time.Now()); err != nil {
+			if err := e.record(p); err != nil {
 				return err
 			}
 			return a.print(map[string]any{"path": p.Path(), "digest": p.Digest(), "trusted": true}, func(w io.Writer) {

@@ -17,6 +17,8 @@ import (
 // maxPasted bounds a line that a person pastes.
 const maxPasted = 64 << 10
 
+const maxPort = 1<<16 - 1
+
 // signInFlags are the flags of sign-in.
 type signInFlags struct {
 	port          int
@@ -37,47 +39,60 @@ with the application, byte for byte.
 Where the browser runs on another machine than this command, forward the port
 (ssh -L 8085:localhost:8085 HOST), or use --paste and paste the address that
 the browser ends at.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			e, err := a.open(ctx)
-			if err != nil {
-				return err
-			}
-			defer e.close()
-			c, err := e.connection(ctx, args[0])
-			if err != nil {
-				return err
-			}
+		PreRunE: func(*cobra.Command, []string) error { return flags.check() },
+		RunE: a.onConnection(func(ctx context.Context, e *engine, c *host.Connection, name string) error {
+			a.connection = "" // this is the sign-in
 			signIn := a.byLoopback
 			if flags.paste {
 				signIn = a.byPaste
 			}
-			ctx, cancel := context.WithTimeout(ctx, flags.timeout)
-			defer cancel()
 			done, err := signIn(ctx, e, c, &flags)
-			if errors.Is(err, connector.AccountMismatch) && flags.switchAccount {
-				done = &host.SignedIn{}
-				done.Account, err = c.ConfirmAccount(ctx)
+			if errors.Is(err, connector.AccountMismatch) {
+				done, err = a.otherAccount(ctx, c, err, flags.switchAccount)
 			}
 			if err != nil {
 				return err
 			}
-			result := map[string]any{"event": "signed_in", "connection": args[0], "account": done.Account, "warnings": done.Warnings}
+			result := map[string]any{"event": "signed_in", "connection": name, "account": done.Account, "warnings": done.Warnings}
 			return a.print(result, func(w io.Writer) {
 				say(w, "The access token was received and stored.\n  account  %s", accountText(done.Account))
 				for _, d := range done.Warnings {
 					showDiagnostic(w, "  ", d)
 				}
 			})
-		},
+		}),
 	}
 	f := cmd.Flags()
 	f.IntVar(&flags.port, "port", loopback.DefaultPort, "port of the callback on localhost; it is part of the redirect URI")
-	f.DurationVar(&flags.timeout, "timeout", 5*time.Minute, "how long to wait for the answer")
+	f.DurationVar(&flags.timeout, "timeout", 5*time.Minute, "how long to wait for the person")
 	f.BoolVar(&flags.paste, "paste", false, "read the address that the browser ends at from standard input")
 	f.BoolVar(&flags.noBrowser, "no-browser", false, "print the URL only")
 	f.BoolVar(&flags.switchAccount, "switch-account", false, "accept another account than the connection's")
 	return cmd
+}
+
+func (f *signInFlags) check() error {
+	if f.port < 0 || f.port > maxPort {
+		return usage("--port takes a number from 1 to %d, or 0 for any that is free", maxPort)
+	}
+	if f.timeout <= 0 {
+		return usage("--timeout takes how long to wait, such as 5m")
+	}
+	return nil
+}
+
+// otherAccount deals with a sign-in to another account than the connection's:
+// it is accepted, or dropped and revoked, since nobody can come back to it.
+func (a *app) otherAccount(ctx context.Context, c *host.Connection, mismatch error, accept bool) (*host.SignedIn, error) {
+	if accept {
+		account, err := c.ConfirmAccount(ctx)
+		return &host.SignedIn{Account: account}, err
+	}
+	if err := c.RejectAccount(ctx); err != nil {
+		a.logger().Warn("the sign-in to the other account isn't taken back yet", "error", err)
+	}
+	return nil, connector.Diagnose(mismatch, connector.OriginHost).
+		Suggest("Sign in to the connection's account, in a private window if the browser remembers the other one; or use --switch-account to give the connection to the other account.")
 }
 
 // byLoopback waits for the callback on localhost.
@@ -96,15 +111,22 @@ func (a *app) byLoopback(ctx context.Context, e *engine, c *host.Connection, fla
 		a.openBrowser(s.URL)
 	}
 	var done *host.SignedIn
-	err = server.Wait(ctx, func(ctx context.Context, callbackURL string) error {
+	err = server.Wait(ctx, flags.timeout, func(ctx context.Context, callbackURL string) (bool, error) {
 		var err error
 		done, err = e.host.CompleteSignIn(ctx, callbackURL, s.Binding)
-		return err
+		return !foreign(err), err
 	})
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, loopback.ErrNoCallback) {
 		return nil, noAnswer(flags.timeout, s.RedirectURI)
 	}
 	return done, err
+}
+
+// foreign reports whether a callback belongs to no sign-in that waits. The
+// service's own refusal of a code has the same name, but ends the sign-in.
+func foreign(err error) bool {
+	d := connector.Diagnose(err, connector.OriginHost)
+	return d != nil && d.Code == connector.AuthorizationInvalid && d.Origin == connector.OriginHost
 }
 
 // byPaste reads the callback from standard input.
@@ -115,27 +137,18 @@ func (a *app) byPaste(ctx context.Context, e *engine, c *host.Connection, flags 
 	}
 	a.tellURL(s)
 	a.note("After you allowed the access the browser ends at an address that begins with the redirect URI, and may show an error.\nPaste that whole address here:")
-	type read struct {
-		line string
-		err  error
+	waiting, cancel := context.WithTimeout(ctx, flags.timeout)
+	defer cancel()
+	line, err := a.line(waiting, maxPasted)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, noAnswer(flags.timeout, s.RedirectURI)
+	case err != nil:
+		return nil, err
+	case line == "":
+		return nil, usage("no address was pasted")
 	}
-	lines := make(chan read, 1)
-	go func() { // it ends with the process if nobody types
-		line, err := a.line(maxPasted)
-		lines <- read{line, err}
-	}()
-	select {
-	case r := <-lines:
-		if r.err != nil {
-			return nil, r.err
-		}
-		return e.host.CompleteSignIn(ctx, r.line, s.Binding)
-	case <-ctx.Done():
-		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-			return nil, noAnswer(flags.timeout, s.RedirectURI)
-		}
-		return nil, ctx.Err()
-	}
+	return e.host.CompleteSignIn(ctx, line, s.Binding)
 }
 
 // tellURL prints what to register and where to go: for a program on standard

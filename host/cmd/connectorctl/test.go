@@ -15,18 +15,9 @@ func (a *app) testCommand() *cobra.Command {
 	var o host.TestOptions
 	cmd := &cobra.Command{
 		Use: "test NAME", Short: "Test a connection, and tell each check as it ends", Args: exactly(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			e, err := a.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer e.close()
-			c, err := e.connection(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return a.test(cmd.Context(), c, o)
-		},
+		RunE: a.onConnection(func(ctx context.Context, _ *engine, c *host.Connection, _ string) error {
+			return a.test(ctx, c, o)
+		}),
 	}
 	cmd.Flags().StringSliceVar(&o.RequiredScopes, "scope", nil, "a scope that the connection's users need (repeatable)")
 	return cmd
@@ -45,7 +36,7 @@ func (a *app) test(ctx context.Context, c *host.Connection, o host.TestOptions) 
 			break
 		}
 		checks = append(checks, check)
-		if err := a.print(check, func(w io.Writer) { showCheck(w, check) }); err != nil {
+		if err := a.print(check, func(w io.Writer) { a.showCheck(w, check) }); err != nil {
 			return err
 		}
 	}
@@ -63,7 +54,7 @@ func (a *app) test(ctx context.Context, c *host.Connection, o host.TestOptions) 
 	}
 }
 
-func showCheck(w io.Writer, c connector.Check) {
+func (a *app) showCheck(w io.Writer, c connector.Check) {
 	line := clean(c.Title)
 	if c.Message != "" {
 		line += ": " + clean(c.Message)
@@ -74,6 +65,7 @@ func showCheck(w io.Writer, c connector.Check) {
 	say(w, "%-13s %s", c.Status, line)
 	if c.Diagnostic != nil {
 		showDiagnostic(w, "              ", c.Diagnostic)
+		a.tellSignIn(w, "                ", c.Diagnostic)
 	}
 }
 

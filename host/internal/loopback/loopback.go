@@ -41,11 +41,15 @@ type Server struct {
 	serving     sync.WaitGroup
 	busy        chan struct{}
 
+	// mu is held while a callback is completed.
 	mu       sync.Mutex
-	complete func(ctx context.Context, callbackURL string) error
+	complete func(callbackURL string) (ours bool, err error)
 	finished bool
 	outcome  chan error
 }
+
+// ErrNoCallback ends a Wait to which nobody came in time.
+var ErrNoCallback = errors.New("no callback came in time")
 
 // Listen binds localhost's addresses: 127.0.0.1 and, where the machine has it,
 // ::1, on the same port. Port 0 takes a free one. It fails with
@@ -113,25 +117,45 @@ func taken(port int, err error) error {
 // RedirectURI is where the callback arrives, byte for byte.
 func (s *Server) RedirectURI() string { return s.redirectURI }
 
-// Wait serves until complete has accepted or refused a callback for good, or
-// ctx ends. Only a GET of the callback's exact path with a state counts.
-// complete is called with the whole URL; what it returns is told to the
-// browser in fixed words. An error with connector.AuthorizationInvalid means
-// that the callback belongs to another sign-in, and the waiting goes on.
-func (s *Server) Wait(ctx context.Context, complete func(ctx context.Context, callbackURL string) error) error {
+// Wait serves until complete has accepted or refused a callback for good, ctx
+// ends, or patience has passed without a callback, which is [ErrNoCallback].
+// Only a GET of the callback's exact path with a state counts. complete is
+// called with the whole URL; what it returns is told to the browser in fixed
+// words. If it says that the callback isn't this sign-in's own, the waiting
+// goes on.
+//
+// A callback that has come is completed whatever patience says, and whether or
+// not the browser stays: its code is good for one exchange. complete has a
+// deadline of its own; its context ends with ctx.
+func (s *Server) Wait(ctx context.Context, patience time.Duration, complete func(ctx context.Context, callbackURL string) (ours bool, err error)) error {
 	s.mu.Lock()
-	s.complete = complete
+	s.complete = func(callbackURL string) (bool, error) { return complete(ctx, callbackURL) }
 	s.mu.Unlock()
-	s.server.BaseContext = func(net.Listener) context.Context { return ctx }
 	for _, l := range s.listeners {
 		s.serving.Go(func() { _ = s.server.Serve(l) })
 	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
 	select {
 	case err := <-s.outcome:
 		return err
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	case <-timer.C:
+		return s.giveUp()
 	}
+}
+
+// giveUp ends the waiting, after the callback that is being completed, if there
+// is one.
+func (s *Server) giveUp() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.finished {
+		return <-s.outcome
+	}
+	s.finished = true
+	return ErrNoCallback
 }
 
 // Close frees the port, after the last page has been sent.
@@ -178,8 +202,8 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) {
 		pageAnswered.write(w)
 		return
 	}
-	err := s.complete(r.Context(), s.callbackURL(r))
-	if errors.Is(err, connector.AuthorizationInvalid) {
+	ours, err := s.complete(s.callbackURL(r))
+	if !ours {
 		pageForeign.write(w)
 		return
 	}

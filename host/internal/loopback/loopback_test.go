@@ -40,18 +40,18 @@ func start(t *testing.T) *waiting {
 	w := &waiting{Server: s, outcome: make(chan error, 1)}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	go func() {
-		w.outcome <- s.Wait(ctx, func(_ context.Context, callback string) error {
+		w.outcome <- s.Wait(ctx, time.Minute, func(_ context.Context, callback string) (bool, error) {
 			w.mu.Lock()
 			w.seen = append(w.seen, callback)
 			w.mu.Unlock()
 			q := must(url.Parse(callback)).Query()
 			switch {
 			case q.Get("state") != "good":
-				return connector.Errorf(connector.AuthorizationInvalid, connector.OriginHost, "foreign")
+				return false, connector.Errorf(connector.AuthorizationInvalid, connector.OriginHost, "foreign")
 			case q.Has("error"):
-				return connector.Errorf(connector.AuthorizationDenied, connector.OriginService, "denied")
+				return true, connector.Errorf(connector.AuthorizationDenied, connector.OriginService, "denied")
 			}
-			return nil
+			return true, nil
 		})
 	}()
 	t.Cleanup(func() {
@@ -208,7 +208,7 @@ func TestPortIsFreedAfterCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- s.Wait(ctx, func(context.Context, string) error { return nil })
+		done <- s.Wait(ctx, time.Minute, func(context.Context, string) (bool, error) { return true, nil })
 	}()
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
@@ -236,5 +236,47 @@ func TestOutcomeIsToldOnceUnderManyCallbacks(t *testing.T) {
 	}
 	if n := w.calls(); n != 1 {
 		t.Errorf("%d callbacks were completed, want 1", n)
+	}
+}
+
+// Nobody comes: the wait ends after its time, and says so.
+func TestNobodyComes(t *testing.T) {
+	t.Parallel()
+	s := must(loopback.Listen("local", 0))
+	defer s.Close()
+	err := s.Wait(t.Context(), time.Millisecond, func(context.Context, string) (bool, error) { return true, nil })
+	if !errors.Is(err, loopback.ErrNoCallback) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The time passes while a callback is completed, and the browser goes away: the
+// completion isn't cut off, since its code is good for one exchange, and its
+// outcome counts.
+func TestCallbackIsCompletedOnceItCame(t *testing.T) {
+	t.Parallel()
+	s := must(loopback.Listen("local", 0))
+	defer s.Close()
+	const patience = 100 * time.Millisecond
+	browser, leave := context.WithCancel(t.Context())
+	go func() {
+		req := must(http.NewRequestWithContext(browser, http.MethodGet, s.RedirectURI()+"?state=good", nil))
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		if resp, err := client.Do(req); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	began := time.Now()
+	err := s.Wait(t.Context(), patience, func(ctx context.Context, _ string) (bool, error) {
+		leave()
+		select {
+		case <-time.After(3 * patience): // as slow as a service can be
+			return true, connector.Errorf(connector.RateLimited, connector.OriginService, "outcome")
+		case <-ctx.Done():
+			return true, ctx.Err()
+		}
+	})
+	if !errors.Is(err, connector.RateLimited) {
+		t.Errorf("got %v after %s", err, time.Since(began))
 	}
 }

@@ -11,7 +11,9 @@ import (
 	"github.com/boxconnection/connector/proto/handshake"
 )
 
-type nothing struct{ goplugin.NetRPCUnsupportedPlugin }
+type nothing struct {
+	goplugin.NetRPCUnsupportedPlugin
+}
 
 func (nothing) GRPCServer(*goplugin.GRPCBroker, *grpc.Server) error { return nil }
 

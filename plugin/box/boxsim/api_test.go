@@ -114,6 +114,26 @@ func TestFolder(t *testing.T) {
 	}
 }
 
+// A shared link has the fields that the specification always requires, and an
+// item without one answers null.
+func TestSharedLink(t *testing.T) {
+	t.Parallel()
+	s := newSim(t)
+	ada := s.signIn("ada@acme.example").access
+	link, ok := s.api("/folders/160000000001?fields=shared_link", ada).parse(t)["shared_link"].(map[string]any)
+	if !ok {
+		t.Fatal("Contracts has no shared link")
+	}
+	for _, name := range []string{"url", "access", "effective_access", "effective_permission", "is_password_enabled", "download_count", "preview_count"} {
+		if _, ok := link[name]; !ok {
+			t.Errorf("%s is missing", name)
+		}
+	}
+	if none, ok := s.api("/folders/160000000003?fields=shared_link", ada).parse(t)["shared_link"]; !ok || none != nil {
+		t.Errorf("a folder without a shared link answers %v (%v)", none, ok)
+	}
+}
+
 // list reads one page and returns its names.
 func (s *sim) list(token, query string) ([]string, map[string]any) {
 	s.t.Helper()

@@ -110,6 +110,8 @@ func apiEvidence() []Entry {
 		{"API: item outside of a narrowed token", Undocumented, "403 with a JSON body is a choice"},
 		{"API: unknown address", Spec, "404 or 405 with the specification's code"},
 		{folder, Spec, "standard fields, or those that are named"},
+		{folder + ": root", Field, "sequence_id and etag are null in captured answers"},
+		{folder + ": shared link", Spec, "the fields that are always there; no download address, as that is a paid feature"},
 		{list, Spec, "limit, offset, marker, fields, sort and direction"},
 		{list + ": order", Inferred, "type, then name; by ID with markers"},
 		{list + ": last page by marker", Inferred, "next_marker is empty"},

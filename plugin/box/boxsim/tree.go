@@ -118,7 +118,10 @@ func (it *item) record() map[string]any {
 	m["parent"], m["created_at"], m["modified_at"] = nil, nil, nil
 	m["content_created_at"], m["content_modified_at"] = nil, nil
 	if it.link != "" {
-		m["shared_link"] = map[string]any{"url": it.link, "access": "company", "effective_access": "company", "is_password_enabled": false}
+		m["shared_link"] = map[string]any{
+			"url": it.link, "access": "company", "effective_access": "company", "effective_permission": "can_download",
+			"is_password_enabled": false, "download_count": 0, "preview_count": 0,
+		}
 	}
 	owner := it.owner.mini()
 	m["created_by"], m["modified_by"], m["owned_by"] = owner, owner, owner

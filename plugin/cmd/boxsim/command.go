@@ -47,7 +47,7 @@ func newRoot(stdin io.Reader) *cobra.Command {
 small tree of folders. All state is in memory. Tests steer it through its
 control API, whose address and token it prints when it starts.`,
 		Args:          noArgs,
-		Version:       version(),
+		Version:       versionText(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -84,8 +84,12 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// version is the module's, as far as the build knows it.
-func version() string {
+// versionText is the linked version, or the module's as far as the build knows
+// it.
+func versionText() string {
+	if version != "" {
+		return version
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "(devel)"
@@ -95,7 +99,7 @@ func version() string {
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{Use: "version", Short: "Print the version", Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "boxsim %s\n", version())
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "boxsim %s\n", versionText())
 		return err
 	}}
 }

@@ -11,6 +11,9 @@ import (
 	"syscall"
 )
 
+// version is set when the binary is linked.
+var version string
+
 func main() { os.Exit(run()) }
 
 func run() int {

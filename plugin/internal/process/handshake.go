@@ -12,8 +12,8 @@ var handshakeLine = regexp.MustCompile(`1\|\d+\|(unix|tcp)\|[^|]+\|grpc\|[A-Za-z
 
 // filterHandshake returns a file for go-plugin to print the handshake to.
 // Only that line goes on to out. Other goroutines may print at the same time;
-// what they print goes to other.
-func filterHandshake(out, other *os.File) *os.File {
+// what they print goes to other. complete makes the line what the host gets.
+func filterHandshake(out, other *os.File, complete func(line []byte) []byte) *os.File {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return out
@@ -24,7 +24,7 @@ func filterHandshake(out, other *os.File) *os.File {
 			line, err := lines.ReadSlice('\n')
 			if at := handshakeLine.FindIndex(trimNewline(line)); at != nil && out != nil {
 				_, _ = other.Write(line[:at[0]])
-				_, _ = out.Write(line[at[0]:])
+				_, _ = out.Write(complete(line[at[0]:]))
 				out = nil // once only
 			} else {
 				_, _ = other.Write(line)

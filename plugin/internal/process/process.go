@@ -4,6 +4,7 @@ package process
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -84,8 +85,13 @@ func serve(p Program, verbose bool) int {
 	terminated := onTerminate(log, calls)
 	defer terminated()
 
-	os.Stdout = filterHandshake(stdio.HandshakeOut(), os.Stderr)
-	goplugin.Serve(&goplugin.ServeConfig{
+	id, err := newIdentity(time.Now())
+	if err != nil {
+		log.Error("no certificate for the host", "error", err)
+		return 1
+	}
+	os.Stdout = filterHandshake(stdio.HandshakeOut(), os.Stderr, id.announce)
+	config := &goplugin.ServeConfig{
 		HandshakeConfig: goplugin.HandshakeConfig{
 			MagicCookieKey: handshake.CookieKey, MagicCookieValue: handshake.CookieValue,
 		},
@@ -97,7 +103,11 @@ func serve(p Program, verbose bool) int {
 			return calls.server(append(opts, calls.options()...))
 		},
 		Logger: newHCLog(os.Stderr, p.ID, verbose),
-	})
+	}
+	if id != nil {
+		config.TLSProvider = func() (*tls.Config, error) { return id.config, nil }
+	}
+	goplugin.Serve(config)
 	return 0
 }
 

@@ -31,7 +31,7 @@ func TestHandshakeFilter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := filterHandshake(out, other)
+	w := filterHandshake(out, other, (*identity)(nil).announce)
 	noise := []string{"starting up!\n", strings.Repeat("x", 20<<10), "\n", "no end of line", line, line, "later\n", "1|1|unix|cut off"}
 	for _, s := range noise {
 		if _, err := io.WriteString(w, s); err != nil {

@@ -19,8 +19,9 @@ const maxDrain = 64 << 10
 // from src and sends them through base, nil for http.DefaultTransport. It is
 // safe for concurrent use.
 //
-//   - A request under one of the access's endpoints gets Authorization and
-//     the access's headers, in a copy: the caller's request isn't changed.
+//   - A request under one of the access's endpoints gets Authorization and the
+//     access's headers, in a copy: the caller's request isn't changed. An
+//     endpoint that is neither https nor on this machine counts as none.
 //   - A request to anywhere else fails with connector.UsageWrong, apart from a
 //     redirect that net/http's client follows: that goes on without them, as
 //     a download needs.
@@ -187,7 +188,7 @@ func (t *transport) endpoints(access *connector.Access) *endpoints {
 	}
 	e := &endpoints{access: access}
 	for _, endpoint := range access.Endpoints {
-		if u, err := url.Parse(endpoint); err == nil && u.Host != "" {
+		if u, err := url.Parse(endpoint); err == nil && connector.EndpointProblem(endpoint) == "" {
 			e.urls = append(e.urls, u)
 		}
 	}

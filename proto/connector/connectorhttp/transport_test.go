@@ -167,6 +167,8 @@ func TestOnlyDeclaredEndpointsGetTheToken(t *testing.T) {
 		{"https://api.example.com/", "https://api.example.com/anything", true},
 		{"https://api.example.com/2.0", "https://api.example.com/2.0/a%20b%25c%2Fd", true},
 		{"https://api.example.com/2.0", "https://api.example.com/2.0/..hidden/a..b", true},
+		{"http://api.example.com/2.0", "http://api.example.com/2.0/x", false},
+		{"http://127.0.0.1:8080/2.0", "http://127.0.0.1:8080/2.0/x", true},
 		{"https://api.example.com/2.0", "https://api.example.com/2.01", false},
 		{"https://api.example.com/2.0", "https://api.example.com/2.0%2Fx", false},
 		{"https://api.example.com/2.0", "https://api.example.com/2", false},

@@ -1096,7 +1096,9 @@ type NarrowAccessRequest struct {
 	Scopes   []string               `protobuf:"bytes,4,rep,name=scopes,proto3" json:"scopes,omitempty"`
 	// The URL of the one thing that the narrowed access reaches; empty for no
 	// such bound.
-	Resource      string `protobuf:"bytes,5,opt,name=resource,proto3" json:"resource,omitempty"`
+	Resource string `protobuf:"bytes,5,opt,name=resource,proto3" json:"resource,omitempty"`
+	// As in BeginAuthorizationRequest.
+	Now           *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=now,proto3" json:"now,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1164,6 +1166,13 @@ func (x *NarrowAccessRequest) GetResource() string {
 		return x.Resource
 	}
 	return ""
+}
+
+func (x *NarrowAccessRequest) GetNow() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Now
+	}
+	return nil
 }
 
 type NarrowAccessResponse struct {
@@ -1380,13 +1389,14 @@ const file_integration_connector_v1_connector_proto_rawDesc = "" +
 	"\x06access\x18\x01 \x01(\v2 .integration.connector.v1.AccessR\x06access\x12D\n" +
 	"\n" +
 	"credential\x18\x02 \x01(\v2$.integration.connector.v1.CredentialR\n" +
-	"credential\"\xe1\x01\n" +
+	"credential\"\x8f\x02\n" +
 	"\x13NarrowAccessRequest\x12\x1f\n" +
 	"\bsettings\x18\x01 \x01(\fB\x03\x80\x01\x01R\bsettings\x12;\n" +
 	"\anetwork\x18\x02 \x01(\v2!.integration.connector.v1.NetworkR\anetwork\x128\n" +
 	"\x06access\x18\x03 \x01(\v2 .integration.connector.v1.AccessR\x06access\x12\x16\n" +
 	"\x06scopes\x18\x04 \x03(\tR\x06scopes\x12\x1a\n" +
-	"\bresource\x18\x05 \x01(\tR\bresource\"P\n" +
+	"\bresource\x18\x05 \x01(\tR\bresource\x12,\n" +
+	"\x03now\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"P\n" +
 	"\x14NarrowAccessResponse\x128\n" +
 	"\x06access\x18\x01 \x01(\v2 .integration.connector.v1.AccessR\x06access\"\xc0\x01\n" +
 	"\x1aRevokeAuthorizationRequest\x12\x1f\n" +
@@ -1495,32 +1505,33 @@ var file_integration_connector_v1_connector_proto_depIdxs = []int32{
 	25, // 23: integration.connector.v1.OpenSessionResponse.credential:type_name -> integration.connector.v1.Credential
 	24, // 24: integration.connector.v1.NarrowAccessRequest.network:type_name -> integration.connector.v1.Network
 	26, // 25: integration.connector.v1.NarrowAccessRequest.access:type_name -> integration.connector.v1.Access
-	26, // 26: integration.connector.v1.NarrowAccessResponse.access:type_name -> integration.connector.v1.Access
-	24, // 27: integration.connector.v1.RevokeAuthorizationRequest.network:type_name -> integration.connector.v1.Network
-	25, // 28: integration.connector.v1.RevokeAuthorizationRequest.credential:type_name -> integration.connector.v1.Credential
-	3,  // 29: integration.connector.v1.ConnectorService.Describe:input_type -> integration.connector.v1.DescribeRequest
-	5,  // 30: integration.connector.v1.ConnectorService.ValidateSettings:input_type -> integration.connector.v1.ValidateSettingsRequest
-	7,  // 31: integration.connector.v1.ConnectorService.BeginAuthorization:input_type -> integration.connector.v1.BeginAuthorizationRequest
-	9,  // 32: integration.connector.v1.ConnectorService.CompleteAuthorization:input_type -> integration.connector.v1.CompleteAuthorizationRequest
-	11, // 33: integration.connector.v1.ConnectorService.Identify:input_type -> integration.connector.v1.IdentifyRequest
-	13, // 34: integration.connector.v1.ConnectorService.TestConnection:input_type -> integration.connector.v1.TestConnectionRequest
-	15, // 35: integration.connector.v1.ConnectorService.OpenSession:input_type -> integration.connector.v1.OpenSessionRequest
-	17, // 36: integration.connector.v1.ConnectorService.NarrowAccess:input_type -> integration.connector.v1.NarrowAccessRequest
-	19, // 37: integration.connector.v1.ConnectorService.RevokeAuthorization:input_type -> integration.connector.v1.RevokeAuthorizationRequest
-	4,  // 38: integration.connector.v1.ConnectorService.Describe:output_type -> integration.connector.v1.DescribeResponse
-	6,  // 39: integration.connector.v1.ConnectorService.ValidateSettings:output_type -> integration.connector.v1.ValidateSettingsResponse
-	8,  // 40: integration.connector.v1.ConnectorService.BeginAuthorization:output_type -> integration.connector.v1.BeginAuthorizationResponse
-	10, // 41: integration.connector.v1.ConnectorService.CompleteAuthorization:output_type -> integration.connector.v1.CompleteAuthorizationResponse
-	12, // 42: integration.connector.v1.ConnectorService.Identify:output_type -> integration.connector.v1.IdentifyResponse
-	14, // 43: integration.connector.v1.ConnectorService.TestConnection:output_type -> integration.connector.v1.TestConnectionResponse
-	16, // 44: integration.connector.v1.ConnectorService.OpenSession:output_type -> integration.connector.v1.OpenSessionResponse
-	18, // 45: integration.connector.v1.ConnectorService.NarrowAccess:output_type -> integration.connector.v1.NarrowAccessResponse
-	20, // 46: integration.connector.v1.ConnectorService.RevokeAuthorization:output_type -> integration.connector.v1.RevokeAuthorizationResponse
-	38, // [38:47] is the sub-list for method output_type
-	29, // [29:38] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	23, // 26: integration.connector.v1.NarrowAccessRequest.now:type_name -> google.protobuf.Timestamp
+	26, // 27: integration.connector.v1.NarrowAccessResponse.access:type_name -> integration.connector.v1.Access
+	24, // 28: integration.connector.v1.RevokeAuthorizationRequest.network:type_name -> integration.connector.v1.Network
+	25, // 29: integration.connector.v1.RevokeAuthorizationRequest.credential:type_name -> integration.connector.v1.Credential
+	3,  // 30: integration.connector.v1.ConnectorService.Describe:input_type -> integration.connector.v1.DescribeRequest
+	5,  // 31: integration.connector.v1.ConnectorService.ValidateSettings:input_type -> integration.connector.v1.ValidateSettingsRequest
+	7,  // 32: integration.connector.v1.ConnectorService.BeginAuthorization:input_type -> integration.connector.v1.BeginAuthorizationRequest
+	9,  // 33: integration.connector.v1.ConnectorService.CompleteAuthorization:input_type -> integration.connector.v1.CompleteAuthorizationRequest
+	11, // 34: integration.connector.v1.ConnectorService.Identify:input_type -> integration.connector.v1.IdentifyRequest
+	13, // 35: integration.connector.v1.ConnectorService.TestConnection:input_type -> integration.connector.v1.TestConnectionRequest
+	15, // 36: integration.connector.v1.ConnectorService.OpenSession:input_type -> integration.connector.v1.OpenSessionRequest
+	17, // 37: integration.connector.v1.ConnectorService.NarrowAccess:input_type -> integration.connector.v1.NarrowAccessRequest
+	19, // 38: integration.connector.v1.ConnectorService.RevokeAuthorization:input_type -> integration.connector.v1.RevokeAuthorizationRequest
+	4,  // 39: integration.connector.v1.ConnectorService.Describe:output_type -> integration.connector.v1.DescribeResponse
+	6,  // 40: integration.connector.v1.ConnectorService.ValidateSettings:output_type -> integration.connector.v1.ValidateSettingsResponse
+	8,  // 41: integration.connector.v1.ConnectorService.BeginAuthorization:output_type -> integration.connector.v1.BeginAuthorizationResponse
+	10, // 42: integration.connector.v1.ConnectorService.CompleteAuthorization:output_type -> integration.connector.v1.CompleteAuthorizationResponse
+	12, // 43: integration.connector.v1.ConnectorService.Identify:output_type -> integration.connector.v1.IdentifyResponse
+	14, // 44: integration.connector.v1.ConnectorService.TestConnection:output_type -> integration.connector.v1.TestConnectionResponse
+	16, // 45: integration.connector.v1.ConnectorService.OpenSession:output_type -> integration.connector.v1.OpenSessionResponse
+	18, // 46: integration.connector.v1.ConnectorService.NarrowAccess:output_type -> integration.connector.v1.NarrowAccessResponse
+	20, // 47: integration.connector.v1.ConnectorService.RevokeAuthorization:output_type -> integration.connector.v1.RevokeAuthorizationResponse
+	39, // [39:48] is the sub-list for method output_type
+	30, // [30:39] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_integration_connector_v1_connector_proto_init() }
