@@ -26,7 +26,11 @@ demo: build ## Run the main job on the built-in Box emulator.
 
 .PHONY: test
 test: ## Run everything that CI runs.
-	.ci/stages generate-check lint unit nested npm openapi-shapes
+	.ci/stages packages generate-check lint unit nested npm openapi-shapes
+
+.PHONY: packages
+packages: ## Install the packages that tests start servers from, where that can be done.
+	.ci/packages
 
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint $(TOOLS)/buf ## Check style, contract rules and builds for other systems.

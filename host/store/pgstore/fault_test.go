@@ -124,7 +124,7 @@ func TestServerRefuses(t *testing.T) {
 			create(t, s)
 			r := acquire(t, s)
 			execute(t, dsn, fmt.Sprintf(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-				$$ BEGIN RAISE EXCEPTION 'row with %s' USING ERRCODE = '%s'; END $$`, password, state))
+				$$ BEGIN RAISE EXCEPTION 'row with %s' USING ERRCODE = '%s'; END $$`, strings.ReplaceAll(password, "%", "%%"), state))
 			execute(t, dsn, "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE ON connector.connections FOR EACH ROW EXECUTE FUNCTION refuse()")
 
 			d := wantCode(t, "Update", s.Update(t.Context(), r), want)
