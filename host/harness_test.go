@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"github.com/boxconnection/connector/host/seal"
 	"github.com/boxconnection/connector/host/store"
 	"github.com/boxconnection/connector/host/store/filestore"
+	"github.com/boxconnection/connector/host/store/pgstore"
 	"github.com/boxconnection/connector/proto/connector"
 )
 
@@ -53,11 +55,11 @@ func (e *events) outcomes(a audit.Action) []string {
 	return out
 }
 
-// place is a store on disk with its key, that several hosts can open.
+// place is a store with its key, that several hosts can open.
 type place struct {
-	folder string
-	keys   *seal.Keyring
-	audit  *events
+	open  func(context.Context) (store.Store, error)
+	keys  *seal.Keyring
+	audit *events
 }
 
 func newPlace(t testing.TB) *place {
@@ -70,7 +72,15 @@ func newPlace(t testing.TB) *place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &place{folder: t.TempDir(), keys: keys, audit: &events{}}
+	p := &place{keys: keys, audit: &events{}}
+	if strings.HasPrefix(t.Name(), onPostgres) {
+		dsn := postgres.Database(t)
+		p.open = func(ctx context.Context) (store.Store, error) { return pgstore.Open(ctx, dsn) }
+		return p
+	}
+	folder := t.TempDir()
+	p.open = func(ctx context.Context) (store.Store, error) { return filestore.Open(ctx, folder) }
+	return p
 }
 
 // clocked is a store whose clock and whose failures a test controls.
@@ -169,7 +179,7 @@ type rig struct {
 
 func newRig(t testing.TB, p *place, svc *service, opts ...host.Option) *rig {
 	t.Helper()
-	fs, err := filestore.Open(t.Context(), p.folder)
+	fs, err := p.open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,54 @@
+package host_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/boxconnection/connector/host/store/pgstore"
+	"github.com/boxconnection/connector/host/store/pgstore/pgtest"
+)
+
+// onPostgres begins the names of tests whose places are in PostgreSQL.
+const onPostgres = "TestOnPostgres/"
+
+// postgres is the server of those tests.
+var postgres *pgtest.Server
+
+// TestOnPostgres runs the tests of the credential's life once more, with the
+// connections in PostgreSQL in place of a folder.
+func TestOnPostgres(t *testing.T) {
+	postgres = pgtest.Start(t)
+	err := postgres.Prepare(t.Context(), func(ctx context.Context, dsn string) error {
+		s, err := pgstore.Open(ctx, dsn)
+		if err != nil {
+			return err
+		}
+		return s.Close()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]func(*testing.T){
+		"many callers":           TestManyCallersShareOneRenewal,
+		"several hosts":          TestHostsOnOneStoreRenewOnce,
+		"refused generations":    TestRefusedGenerations,
+		"passing failure":        TestPassingFailureLosesNothing,
+		"dead grant":             TestDeadGrantFailsFastUntilSignIn,
+		"unwritable store":       TestNothingIsSpentIfTheStoreIsUnwritable,
+		"full disk":              TestRenewedPairOutlivesAFullDisk,
+		"caller leaves":          TestCallersCannotCancelARenewal,
+		"deleted while renewing": TestRenewalDoesNotResurrectADeletedConnection,
+		"cut off":                TestCutOffRenewalIsNamed,
+		"previous pair":          TestPreviousPairIsTriedWhileTheNewOneIsUnused,
+		"previous pair dropped":  TestPreviousPairIsDroppedBeforeUse,
+		"callback elsewhere":     TestCallbackOnAnotherNode,
+		"another account":        TestAnotherAccountNeedsConfirmation,
+		"destination":            TestDestinationChangeAsksForTheSecretAndTheSignIn,
+		"draft's test":           TestDraftTestRenewsWithItsSettings,
+		"kept alive":             TestUnusedGrantsAreKeptAlive,
+		"revoked later":          TestRevocationsAreTriedAgain,
+		"rotated keys":           TestKeysAreRotatedUnderLiveConnections,
+	} {
+		t.Run(name, test)
+	}
+}
