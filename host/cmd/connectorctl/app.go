@@ -24,6 +24,7 @@ type app struct {
 
 	// Flags of every command.
 	home        string
+	store       string
 	owner       string
 	environment string
 	json        bool
@@ -81,6 +82,7 @@ fault, 130 interrupted.`,
 	cmd.SetVersionTemplate("connectorctl {{.Version}}\n")
 	f := cmd.PersistentFlags()
 	f.StringVar(&a.home, "home", "", "folder of connections, key and audit (default $XDG_DATA_HOME/connectorctl)")
+	f.StringVar(&a.store, "store", "", "PostgreSQL database to keep the connections in, as postgres://USER@HOST/DATABASE,\nor @FILE for one with a password (default: a folder in the home)")
 	f.StringVar(&a.owner, "account", defaultOwner, "the engine's account that owns the connections")
 	f.StringVar(&a.environment, "environment", host.DefaultEnvironment, "environment of the connections")
 	f.BoolVar(&a.json, "json", false, "print JSON")

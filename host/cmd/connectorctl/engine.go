@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,6 +19,7 @@ import (
 	"github.com/boxconnection/connector/host/seal"
 	"github.com/boxconnection/connector/host/store"
 	"github.com/boxconnection/connector/host/store/filestore"
+	"github.com/boxconnection/connector/host/store/pgstore"
 	"github.com/boxconnection/connector/proto/connector"
 )
 
@@ -40,7 +42,7 @@ type engine struct {
 	trust    *launch.TrustFile
 
 	// The rest is nil in a launching engine.
-	store  *filestore.Store
+	store  store.Store
 	keys   *seal.Keyring
 	sink   *audit.File
 	host   *host.Host
@@ -103,7 +105,7 @@ func (e *engine) openHost(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if e.store, err = filestore.Open(ctx, filepath.Join(e.home, "store")); err != nil {
+	if e.store, err = e.app.openStore(ctx, e.home); err != nil {
 		return err
 	}
 	if e.keys, err = e.openKeys(ctx, filepath.Join(e.home, "keys.json")); err != nil {
@@ -120,6 +122,43 @@ func (e *engine) openHost(ctx context.Context) error {
 	}
 	e.tenant = e.host.Tenant(e.app.owner, e.app.environment, actor())
 	return nil
+}
+
+// openStore opens the database of --store, or the folder in the home.
+func (a *app) openStore(ctx context.Context, home string) (store.Store, error) {
+	if a.store == "" {
+		s, err := filestore.Open(ctx, filepath.Join(home, "store"))
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+	dsn := a.store
+	if path, ok := strings.CutPrefix(dsn, "@"); ok {
+		data, err := a.read(ctx, path, maxPasted)
+		if err != nil {
+			return nil, err
+		}
+		dsn = strings.TrimSpace(string(data))
+	} else if holdsPassword(dsn) {
+		return nil, usage("a database's password never stands in an argument: use --store @FILE, or PostgreSQL's password file")
+	}
+	s, err := pgstore.Open(ctx, dsn)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// holdsPassword reports whether a connection string names a password, in
+// either of its forms.
+func holdsPassword(dsn string) bool {
+	if u, err := url.Parse(dsn); err == nil && u.User != nil {
+		if _, set := u.User.Password(); set {
+			return true
+		}
+	}
+	return strings.Contains(strings.ToLower(dsn), "password")
 }
 
 // openKeys makes a key only where there is nothing yet that another one

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"strconv"
 )
 
@@ -33,6 +34,22 @@ func serverAccount() (*account, error) {
 		return nil, err
 	}
 	return &account{name: name, uid: uid, gid: gid}, nil
+}
+
+// reaches reports whether the account may pass through a folder and all above
+// it. Of another user's folders it counts those that everybody may pass.
+func (a *account) reaches(folder string) bool {
+	if a.name == "" {
+		return true
+	}
+	for ; ; folder = filepath.Dir(folder) {
+		if info, err := os.Stat(folder); err != nil || info.Mode()&0o001 == 0 {
+			return false
+		}
+		if folder == filepath.Dir(folder) {
+			return true
+		}
+	}
 }
 
 // own gives a folder to the account.

@@ -93,7 +93,7 @@ func Run(ctx context.Context, opts ...Option) (_ *Server, err error) {
 	if s.account, err = serverAccount(); err != nil {
 		return nil, err
 	}
-	if s.folder, err = shortFolder(); err != nil {
+	if s.folder, err = serverFolder(s.account); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -160,11 +160,12 @@ func (s *Server) watch() error {
 
 func (s *Server) logPath() string { return filepath.Join(s.folder, "log") }
 
-// shortFolder makes a folder whose sockets have paths that fit.
-func shortFolder() (string, error) {
+// serverFolder makes a folder whose sockets have paths that fit, and that the
+// account gets to.
+func serverFolder(a *account) (string, error) {
 	const room = 80 // of the 104 bytes that a socket's path may have on macOS
 	folder, err := os.MkdirTemp("", "pg")
-	if err == nil && len(folder) > room {
+	if err == nil && (len(folder) > room || !a.reaches(filepath.Dir(folder))) {
 		_ = os.Remove(folder)
 		folder, err = os.MkdirTemp("/tmp", "pg")
 	}
