@@ -55,6 +55,12 @@ func (e *events) outcomes(a audit.Action) []string {
 	return out
 }
 
+// onPostgres begins the names of tests whose places are in PostgreSQL, and
+// database makes such a place's database.
+const onPostgres = "TestOnPostgres/"
+
+var database func(testing.TB) string
+
 // place is a store with its key, that several hosts can open.
 type place struct {
 	open  func(context.Context) (store.Store, error)
@@ -74,7 +80,7 @@ func newPlace(t testing.TB) *place {
 	}
 	p := &place{keys: keys, audit: &events{}}
 	if strings.HasPrefix(t.Name(), onPostgres) {
-		dsn := postgres.Database(t)
+		dsn := database(t)
 		p.open = func(ctx context.Context) (store.Store, error) { return pgstore.Open(ctx, dsn) }
 		return p
 	}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package host_test
 
 import (
@@ -8,17 +10,12 @@ import (
 	"github.com/boxconnection/connector/host/store/pgstore/pgtest"
 )
 
-// onPostgres begins the names of tests whose places are in PostgreSQL.
-const onPostgres = "TestOnPostgres/"
-
-// postgres is the server of those tests.
-var postgres *pgtest.Server
-
 // TestOnPostgres runs the tests of the credential's life once more, with the
 // connections in PostgreSQL in place of a folder.
 func TestOnPostgres(t *testing.T) {
-	postgres = pgtest.Start(t)
-	err := postgres.Prepare(t.Context(), func(ctx context.Context, dsn string) error {
+	server := pgtest.Start(t)
+	database = server.Database
+	err := server.Prepare(t.Context(), func(ctx context.Context, dsn string) error {
 		s, err := pgstore.Open(ctx, dsn)
 		if err != nil {
 			return err
@@ -47,6 +44,7 @@ func TestOnPostgres(t *testing.T) {
 		"draft's test":           TestDraftTestRenewsWithItsSettings,
 		"kept alive":             TestUnusedGrantsAreKeptAlive,
 		"revoked later":          TestRevocationsAreTriedAgain,
+		"fault matrix":           TestFaultMatrix,
 		"rotated keys":           TestKeysAreRotatedUnderLiveConnections,
 	} {
 		t.Run(name, test)
