@@ -79,6 +79,10 @@ bench: build ## Measure against baselines of the same run.
 soak: build ## Start and kill the connector 1,000 times.
 	LAUNCH_SOAK=1 go test -count=1 -timeout 60m -run CyclesLeaveNothing -v ./host/launch
 
+.PHONY: crash
+crash: ## Kill hosts and connectors 2,000 times in the middle of renewals.
+	go test -count=1 -timeout 60m -v -run Trial ./host/internal/crash -trial.kills 2000
+
 .PHONY: clean
 clean: ## Remove what was built.
 	rm -rf $(BIN) .artifacts

@@ -65,14 +65,16 @@ func (l *life) renew(ctx context.Context, s *sight, req want) (*handout, error) 
 }
 
 // spendCredential renews the credential, or the one before it where the
-// service knows nothing of a credential that was never used.
+// service knows nothing of a credential that was never used. After a renewal
+// that was cut off the service may have taken the credential for used, which
+// ended the one before it.
 func (l *life) spendCredential(ctx context.Context, s *sight, req want) (*handout, error) {
 	cred, err := l.host.vault.credential(ctx, s.record, store.FieldCredential)
 	if err != nil {
 		return nil, err
 	}
 	o, err := l.ask(ctx, s, cred, req)
-	if o.credential.IsZero() && isFinal(err) {
+	if o.credential.IsZero() && isFinal(err) && cutOff(s.record) == nil {
 		previous, perr := l.host.vault.credential(ctx, s.record, store.FieldPrevious)
 		if perr == nil && !previous.IsZero() {
 			if o, perr = l.ask(ctx, s, previous, req); perr == nil || !isFinal(perr) {

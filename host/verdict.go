@@ -40,16 +40,24 @@ func outcomeUnknown(d *connector.Diagnostic) bool {
 	}
 }
 
+// cutOff is the renewal of the record's present credential that was cut off,
+// or nil.
+func cutOff(r *store.Record) *store.Lease {
+	if cut := r.Interrupted; cut != nil && cut.Intent == intentRenew && cut.Generation == r.Generation {
+		return cut
+	}
+	return nil
+}
+
 // explain adds to a dead credential's diagnostic what the record knows of the
 // cause: a renewal before this one that was cut off.
 func explain(r *store.Record, d *connector.Diagnostic) *connector.Diagnostic {
-	cut := r.Interrupted
-	if cut == nil || cut.Intent != intentRenew || cut.Generation != r.Generation || d.Code != connector.GrantInvalid {
+	cut := cutOff(r)
+	if cut == nil || d.Code != connector.GrantInvalid {
 		return d
 	}
-	c := connector.Errorf(connector.RenewalCutOff, connector.OriginHost, "A renewal was cut off, and the service has spent the credential with it.").
+	return connector.Errorf(connector.RenewalCutOff, connector.OriginHost, "A renewal was cut off, and the service has spent the credential with it.").
 		With(connector.SignInAgain).
 		WithDetail("the renewal on %s at %s ended before its answer was stored", cut.Holder, cut.Since.UTC().Format(time.RFC3339)).
 		Suggest("Sign in again. Such a loss needs a service whose refresh tokens are strictly single-use, and a crash within the width of one answer.")
-	return c
 }
