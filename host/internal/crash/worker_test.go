@@ -16,6 +16,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/boxconnection/connector/host"
 	"github.com/boxconnection/connector/host/audit"
 	"github.com/boxconnection/connector/host/launch"
@@ -36,6 +38,7 @@ const (
 	atWritten   = "written"   // it is written, nobody has it
 	atHandedOut = "handedout" // the caller has it, the service hasn't seen it
 	atUsed      = "used"      // the service has seen it
+	atStorm     = "storm"     // all is ready for many callers
 )
 
 // order is what a worker process does: one access, one API call.
@@ -45,6 +48,7 @@ type order struct {
 	Offset   time.Duration     // of the store's clock
 	Pauses   []string          // the instants at which it waits for a line on standard input
 	SignIn   bool              // sign in first
+	Callers  int               // ask for access by so many callers, and do nothing else
 	Settings map[string]string // of the connection, to make it
 }
 
@@ -150,7 +154,41 @@ func (o *order) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if o.Callers > 0 {
+		return o.storm(ctx, p, t)
+	}
 	return o.use(ctx, p, t)
+}
+
+// storm has many callers ask at once, and tells how many got the same access
+// and when the last one did.
+func (o *order) storm(ctx context.Context, p *pausing, t *host.Tenant) error {
+	c, err := t.Connection(ctx, "sales")
+	if err != nil {
+		return err
+	}
+	generations := make([]uint64, o.Callers)
+	p.at(atStorm)
+	began := time.Now()
+	var work errgroup.Group
+	for i := range generations {
+		work.Go(func() error {
+			a, err := c.Access(ctx, connector.AccessRequest{})
+			if err == nil {
+				generations[i] = a.Generation
+			}
+			return err
+		})
+	}
+	if err := work.Wait(); err != nil {
+		return err
+	}
+	last := time.Since(began)
+	fmt.Printf("served %d of generation %d in %d ms\n", o.Callers, slices.Min(generations), last.Milliseconds())
+	if slices.Min(generations) != slices.Max(generations) {
+		return errors.New("callers got different access")
+	}
+	return nil
 }
 
 // signIn signs in to the connection, and makes it if there is none.
