@@ -178,7 +178,7 @@ func (c *Connection) apply(ctx context.Context, name string) (*store.Record, err
 	if err != nil {
 		return r, err
 	}
-	c.host.forget(c.key)
+	c.host.bury(c.key)
 	c.host.forget(baseKey)
 	if err := c.host.store.Delete(ctx, draft.Key, draft.Revision); err != nil {
 		c.host.log.WarnContext(ctx, "a saved draft stays until it expires", "draft", draft.Key.Connection, "error", err)

@@ -94,6 +94,14 @@ func (h *Host) forget(key store.Key) {
 	}
 }
 
+// bury drops all that this process knows of a key that has ended.
+func (h *Host) bury(key store.Key) {
+	h.forget(key)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.lives, lifeKey{key, key})
+}
+
 // want is what a flight must bring.
 type want struct {
 	validity time.Duration

@@ -72,7 +72,11 @@ func (h *Host) end(ctx context.Context, key store.Key, change func(*store.Record
 	if err != nil {
 		return r, err
 	}
-	h.forget(key)
+	if r.State == store.StateTombstone {
+		h.bury(key)
+	} else {
+		h.forget(key)
+	}
 	_ = h.revokeAll(ctx, r) // what fails stays due
 	return r, nil
 }
