@@ -42,7 +42,7 @@ var rules = []rule{
 	{folder: "plugin/cmd/box-connection", allowed: []string{"plugin"}},
 	{folder: "host", allowed: []string{"proto", "descriptor", "host"}, testOnly: []string{"plugin/box/boxsim"}},
 	{folder: "host/launch", allowed: []string{"proto/connector", "proto/handshake", "host/launch"}, testOnly: []string{"proto"}},
-	{folder: "host/store", allowed: []string{"proto/connector", "host/store"}},
+	{folder: "host/store", allowed: []string{"proto/connector", "host/store"}, testOnly: []string{"proto/benchtest"}},
 	{folder: "host/seal", allowed: []string{"proto/connector", "host/store"}},
 	{folder: "host/audit", allowed: []string{"proto/connector"}},
 	{folder: "host/cmd/connectorctl/internal/demo", allowed: []string{}},

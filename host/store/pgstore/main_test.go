@@ -73,14 +73,21 @@ func damage(t testing.TB, place string, key store.Key) {
 		WHERE owner = $1 AND connection = $2 AND environment = $3`, key.Owner, key.Connection, key.Environment)
 }
 
-// execute runs a statement beside the store.
-func execute(t testing.TB, dsn, sql string, args ...any) {
+// connect opens a connection beside the store.
+func connect(t testing.TB, dsn string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = conn.Close(t.Context()) }()
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// execute runs a statement beside the store.
+func execute(t testing.TB, dsn, sql string, args ...any) {
+	t.Helper()
+	conn := connect(t, dsn)
 	if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
@@ -89,11 +96,7 @@ func execute(t testing.TB, dsn, sql string, args ...any) {
 // query returns the one value that a statement gives.
 func query[T any](t testing.TB, dsn, sql string, args ...any) T {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(t.Context()) }()
+	conn := connect(t, dsn)
 	var value T
 	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&value); err != nil {
 		t.Fatalf("%s: %v", sql, err)
