@@ -3,7 +3,6 @@ package descriptor_test
 import (
 	"bytes"
 	"io"
-	"math"
 	"os"
 	"testing"
 	"time"
@@ -11,32 +10,31 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v5"
 
 	"github.com/boxconnection/connector/descriptor"
+	"github.com/boxconnection/connector/proto/benchtest"
 )
 
 // BenchmarkValidate compares Validate of valid settings with the bare
-// validator on the same schema, alternating between the two so that both see
-// the same machine. It reports the ratio of their times.
+// validator on the same schema.
 func BenchmarkValidate(b *testing.B) {
 	d := parseFiles(b, "box")
 	bare := bareSchema(b, "box")
 	s := d.Normalize(descriptor.Settings{"client_id": "abcdef0123456789", "client_secret": "not-a-real-one"})
-	const batch = 50
-	ours, theirs := int64(math.MaxInt64), int64(math.MaxInt64)
-	for b.Loop() {
-		theirs = min(theirs, elapsed(batch, func() {
-			if err := bare.Validate(map[string]any(s)); err != nil {
-				b.Fatal(err)
-			}
-		}))
-		ours = min(ours, elapsed(batch, func() {
-			if found := d.Validate(s); found != nil {
-				b.Fatal(found)
-			}
-		}))
-	}
-	b.ReportMetric(float64(theirs)/batch, "bare-ns/op")
-	b.ReportMetric(float64(ours)/batch, "validate-ns/op")
-	b.ReportMetric(float64(ours)/float64(theirs), "ratio")
+	const calls = 200
+	benchtest.Compare(b, benchtest.Bound{Ratio: 1.15}, calls,
+		func() time.Duration {
+			return elapsed(calls, func() {
+				if err := bare.Validate(map[string]any(s)); err != nil {
+					b.Fatal(err)
+				}
+			})
+		},
+		func() time.Duration {
+			return elapsed(calls, func() {
+				if found := d.Validate(s); found != nil {
+					b.Fatal(found)
+				}
+			})
+		})
 }
 
 // bareSchema compiles a fixture's schema with the validator alone.
@@ -55,11 +53,11 @@ func bareSchema(t testing.TB, name string) *jsonschema.Schema {
 	return schema
 }
 
-// elapsed runs f n times and returns the nanoseconds that it took.
-func elapsed(n int, f func()) int64 {
+// elapsed runs f n times and returns how long it took.
+func elapsed(n int, f func()) time.Duration {
 	start := time.Now()
 	for range n {
 		f()
 	}
-	return time.Since(start).Nanoseconds()
+	return time.Since(start)
 }

@@ -33,7 +33,7 @@ var rules = []rule{
 	{folder: "proto/benchtest"},
 	{folder: "proto/handshake"},
 	{folder: "proto/integration"},
-	{folder: "descriptor", allowed: []string{"proto/connector"}},
+	{folder: "descriptor", allowed: []string{"proto/connector"}, testOnly: []string{"proto/benchtest"}},
 	{folder: "proto/protoconv", allowed: []string{"proto", "descriptor"}},
 	{folder: "plugin", allowed: []string{"proto", "descriptor", "plugin"}},
 	{folder: "plugin/box", allowed: []string{"proto", "plugin"}, testOnly: []string{"plugin/box/boxsim", "descriptor"}},
