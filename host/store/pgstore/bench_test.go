@@ -5,9 +5,54 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/boxconnection/connector/host/store"
+	"github.com/boxconnection/connector/host/store/pgstore"
+	"github.com/boxconnection/connector/host/store/pgstore/pgtest"
 	"github.com/boxconnection/connector/proto/benchtest"
 )
+
+// BenchmarkUpdate compares a durable update through the store with the least
+// that makes the same bytes durable in PostgreSQL: one UPDATE of one row that
+// is found by its key, committed, through a pool of the same kind.
+func BenchmarkUpdate(b *testing.B) {
+	const calls, size = 20, 4 << 10
+	dsn := pgtest.Start(b, pgtest.WithFsync()).Database(b)
+	s := openStore(b, dsn)
+	r := create(b, s)
+	r.Sealed[store.FieldCredential] = make([]byte, size)
+	args, err := pgstore.UpdateArguments(r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	content := make([]byte, size+len(args["document"].([]byte)))
+	execute(b, dsn, "CREATE TABLE bare (id text PRIMARY KEY, content bytea NOT NULL)")
+	execute(b, dsn, "ALTER TABLE bare ALTER COLUMN content SET STORAGE EXTERNAL")
+	execute(b, dsn, "INSERT INTO bare VALUES ('c1', '')")
+	pool, err := pgxpool.New(b.Context(), dsn)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(pool.Close)
+	timed := func(update func() error) func() time.Duration {
+		return func() time.Duration {
+			began := time.Now()
+			for range calls {
+				if err := update(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			return time.Since(began)
+		}
+	}
+	benchtest.Compare(b, benchtest.Bound{Ratio: 1.5}, calls,
+		timed(func() error {
+			_, err := pool.Exec(b.Context(), "UPDATE bare SET content = $2 WHERE id = $1", "c1", content)
+			return err
+		}),
+		timed(func() error { return s.Update(b.Context(), r) }))
+}
 
 // BenchmarkDue compares the look for what is due among a million connections
 // with the same among a thousand.

@@ -62,6 +62,13 @@ func (o options) configure(config *pgxpool.Config) *pgxpool.Config {
 	if config.ShouldPing == nil {
 		config.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool { return p.IdleDuration > trustFor }
 	}
+	listener := conn.OnNotice
+	conn.OnNotice = func(c *pgconn.PgConn, n *pgconn.Notice) {
+		noteUnconfirmed(c, n)
+		if listener != nil {
+			listener(c, n)
+		}
+	}
 	theirs := config.AfterConnect
 	config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
 		if theirs != nil {

@@ -11,3 +11,12 @@ const SelectDue = selectDue
 
 // ListQuery is the statement of List.
 func ListQuery(q store.Query) (string, pgx.NamedArgs) { return listQuery(q) }
+
+// UpdateArguments encodes a record.
+func UpdateArguments(r *store.Record) (pgx.NamedArgs, error) {
+	b, err := encode(r)
+	if err != nil {
+		return nil, err
+	}
+	return b.arguments(r), nil
+}

@@ -47,6 +47,10 @@ func (s *Store) diagnose(ctx context.Context, err error) *connector.Diagnostic {
 	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	dns, unresolved := errors.AsType[*net.DNSError](err)
 	switch {
+	case errors.Is(err, errUnconfirmed):
+		return unavailable("The store in %s made a change that no standby server confirmed in time.").
+			WithDetail("a failover may undo it").
+			Suggest("Bring the standby back, or take it out of synchronous_standby_names on the primary. Read again before you rely on the change.")
 	case unresolved:
 		return unavailable("The host of the store in %s can't be found.").WithDetail("no address for %q", dns.Name).
 			Suggest("Check the host's name in the store's connection string, and this machine's DNS.")
@@ -58,6 +62,7 @@ func (s *Store) diagnose(ctx context.Context, err error) *connector.Diagnostic {
 			Suggest("Check the rights of the socket's folder.")
 	case ctx.Err() != nil:
 		return unavailable("The store in %s didn't answer in time.").
+			WithDetail("a change that was under way may have been made or not").
 			Suggest("Try again. If it lasts, check the network to the server and its load.")
 	case connecting:
 		return unavailable("The store in %s can't be reached.").

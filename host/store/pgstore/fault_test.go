@@ -70,7 +70,7 @@ func TestOpenFails(t *testing.T) {
 // guarded makes a user who must give a password.
 func guarded(t *testing.T) string {
 	t.Helper()
-	const role = "guarded"
+	role := "guarded_" + databaseOf(t, newDatabase(t))
 	if err := server.Exec(t.Context(), "CREATE ROLE "+role+" LOGIN PASSWORD 'right'"); err != nil {
 		t.Fatal(err)
 	}
@@ -203,6 +203,7 @@ func TestUnsuitableDatabase(t *testing.T) {
 	if err := server.Exec(t.Context(), "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0"); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = server.Exec(context.WithoutCancel(t.Context()), "DROP DATABASE latin") })
 	_, err := pgstore.Open(t.Context(), server.DSN("latin"))
 	wantCode(t, "Open", err, connector.StoreUnsuitable)
 }

@@ -33,30 +33,36 @@ func (s *Store) PutFlow(ctx context.Context, f store.Flow) error {
 	args := keyArguments(f.Key)
 	args["id"], args["expires_at"], args["binding"], args["sealed"] = f.ID, f.ExpiresAt, f.Binding, f.Sealed
 	return s.do(ctx, repeatable, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, putFlow, args)
+		_, err := s.change(ctx, putFlow, args)
 		return err
 	})
 }
 
 // PeekFlow implements [store.Store].
 func (s *Store) PeekFlow(ctx context.Context, id string) (*store.Flow, error) {
-	return s.flow(ctx, repeatable, peekFlow, id)
+	return s.flow(ctx, repeatable, id, func(ctx context.Context, args pgx.NamedArgs, into ...any) error {
+		return s.pool.QueryRow(ctx, peekFlow, args).Scan(into...)
+	})
 }
 
 // TakeFlow implements [store.Store]. If the connection is lost meanwhile, the
 // flow may be gone: then the person signs in again.
 func (s *Store) TakeFlow(ctx context.Context, id string) (*store.Flow, error) {
-	return s.flow(ctx, once, takeFlow, id)
+	return s.flow(ctx, once, id, func(ctx context.Context, args pgx.NamedArgs, into ...any) error {
+		return s.changeRow(ctx, takeFlow, args, into...)
+	})
 }
 
-func (s *Store) flow(ctx context.Context, r repetition, sql, id string) (*store.Flow, error) {
+func (s *Store) flow(
+	ctx context.Context, r repetition, id string, read func(context.Context, pgx.NamedArgs, ...any) error,
+) (*store.Flow, error) {
 	f := new(store.Flow)
 	err := s.do(ctx, r, func(ctx context.Context) error {
 		if checkText("sign-in's ID", id, true) != nil {
 			return noFlow() // it can't have been put
 		}
-		err := s.pool.QueryRow(ctx, sql, pgx.NamedArgs{"id": id}).
-			Scan(&f.ID, &f.Key.Owner, &f.Key.Connection, &f.Key.Environment, &f.ExpiresAt, &f.Binding, &f.Sealed)
+		err := read(ctx, pgx.NamedArgs{"id": id},
+			&f.ID, &f.Key.Owner, &f.Key.Connection, &f.Key.Environment, &f.ExpiresAt, &f.Binding, &f.Sealed)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return noFlow()
 		}

@@ -71,7 +71,7 @@ func (s *Store) acquire(ctx context.Context, key store.Key, id string, want stor
 			"microseconds": int64((want.For + time.Microsecond - 1) / time.Microsecond),
 		})
 		var lease, interrupted []byte
-		err = s.pool.QueryRow(ctx, acquireLease, args).Scan(&r.Revision, &lease, &interrupted)
+		err = s.changeRow(ctx, acquireLease, args, &r.Revision, &lease, &interrupted)
 		if errors.Is(err, pgx.ErrNoRows) {
 			continue // somebody else changed the record meanwhile
 		}
@@ -135,7 +135,7 @@ func (s *Store) commit(ctx context.Context, key store.Key, lease *store.Lease, c
 		if args["interrupted"], err = encodeLease(next.Interrupted); err != nil {
 			return nil, nil, err
 		}
-		err = s.pool.QueryRow(ctx, commitLease, args).Scan(&next.Revision, &next.UpdatedAt)
+		err = s.changeRow(ctx, commitLease, args, &next.Revision, &next.UpdatedAt)
 		if errors.Is(err, pgx.ErrNoRows) {
 			continue // changed meanwhile, but perhaps not its generation
 		}
@@ -155,7 +155,7 @@ func (s *Store) Release(ctx context.Context, key store.Key, lease *store.Lease) 
 	return s.do(ctx, repeatable, func(ctx context.Context) error {
 		args := keyArguments(key)
 		args["id"] = lease.ID
-		_, err := s.pool.Exec(ctx, releaseLease, args)
+		_, err := s.change(ctx, releaseLease, args)
 		return err
 	})
 }

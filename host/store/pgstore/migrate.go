@@ -145,7 +145,7 @@ func madeMeanwhile(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case uniqueViolation, "42P06", "42P07", "XX000": // schema, table, and "tuple concurrently updated"
+	case uniqueViolation, "42P06", "42P07", "42710", "XX000": // schema, table, its type, and "tuple concurrently updated"
 		return true
 	}
 	return false

@@ -1,6 +1,7 @@
 package pgstore_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -127,6 +128,6 @@ func roleOf(t *testing.T, dsn string) string {
 	t.Helper()
 	role := "role_of_" + databaseOf(t, dsn)
 	execute(t, dsn, "CREATE ROLE "+role+" LOGIN")
-	t.Cleanup(func() { _ = server.Exec(t.Context(), "DROP ROLE "+role) })
+	t.Cleanup(func() { _ = server.Exec(context.WithoutCancel(t.Context()), "DROP ROLE "+role) })
 	return role
 }

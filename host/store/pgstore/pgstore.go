@@ -30,9 +30,10 @@ import (
 //
 // A call whose context has no deadline gets one of ten seconds. A call that
 // changes something and loses its connection fails with StoreUnavailable, and
-// the change may have happened or not: read before use. Calls that can be
-// repeated without harm are repeated once on a fresh connection, so that a
-// database that was restarted serves again at once.
+// the change may have happened or not: read before use. So does one that a
+// synchronous standby server should have confirmed and didn't in time. Calls
+// that can be repeated without harm are repeated once on a fresh connection, so
+// that a database that was restarted serves again at once.
 //
 // Session settings are made with set_config, so a connection pooler in between
 // must pool by session.
@@ -117,7 +118,7 @@ func (s *Store) HasData(ctx context.Context) (has bool, err error) {
 // be changed durably now. Rotating refresh tokens need such a place.
 func (s *Store) Writable(ctx context.Context) error {
 	return s.do(ctx, repeatable, func(ctx context.Context) error {
-		_, err := s.pool.Exec(ctx, "UPDATE store SET probed_at = statement_timestamp()")
+		_, err := s.change(ctx, "UPDATE store SET probed_at = statement_timestamp()", nil)
 		return err
 	})
 }

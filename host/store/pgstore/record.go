@@ -63,7 +63,7 @@ func (s *Store) Create(ctx context.Context, r *store.Record) error {
 	args["created_at"] = orNull(r.CreatedAt)
 	return s.do(ctx, once, func(ctx context.Context) error {
 		var created, updated time.Time
-		if err := s.pool.QueryRow(ctx, insertRecord, args).Scan(&created, &updated); err != nil {
+		if err := s.changeRow(ctx, insertRecord, args, &created, &updated); err != nil {
 			return taken(r, err)
 		}
 		r.Revision, r.CreatedAt, r.UpdatedAt = 1, created.UTC(), updated.UTC()
@@ -83,7 +83,7 @@ func (s *Store) Update(ctx context.Context, r *store.Record) error {
 			revision uint64
 			updated  time.Time
 		)
-		err := s.pool.QueryRow(ctx, updateRecord, b.arguments(r)).Scan(&revision, &updated)
+		err := s.changeRow(ctx, updateRecord, b.arguments(r), &revision, &updated)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return s.whyNot(ctx, r.Key)
 		}
@@ -103,8 +103,8 @@ func (s *Store) Delete(ctx context.Context, key store.Key, revision uint64) erro
 	return s.do(ctx, once, func(ctx context.Context) error {
 		args := keyArguments(key)
 		args["revision"] = stored(revision)
-		tag, err := s.pool.Exec(ctx, deleteDraft, args)
-		if err != nil || tag.RowsAffected() > 0 {
+		n, err := s.change(ctx, deleteDraft, args)
+		if err != nil || n > 0 {
 			return err
 		}
 		r, err := s.get(ctx, key)

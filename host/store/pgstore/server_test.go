@@ -2,8 +2,6 @@ package pgstore_test
 
 import (
 	"context"
-	"encoding/json"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -95,31 +93,5 @@ func waitFor(t *testing.T, done func() bool) {
 		case <-ctx.Done():
 			t.Fatal("it never came about")
 		}
-	}
-}
-
-// What is due, and a name, are found by an index, whatever the number of
-// connections.
-func TestIndexesAreUsed(t *testing.T) {
-	t.Parallel()
-	dsn := newDatabase(t)
-	s := openStore(t, dsn)
-	execute(t, dsn, `INSERT INTO connector.connections
-		(owner, connection, environment, state, name, base, revision, generation, created_at, updated_at, due_at, document, sealed_fields, sealed_values)
-		SELECT 'o', i::text, 'e', 'saved', i::text, '', 1, 1, now(), now(), now() + (i - 50) * interval '1 hour', '{}', '{}', '{}'
-		FROM generate_series(1, 20000) AS i`)
-	execute(t, dsn, "ANALYZE connector.connections")
-	plan := query[string](t, dsn, "EXPLAIN (FORMAT JSON) "+strings.ReplaceAll(pgstore.SelectDue, "FROM connections", "FROM connector.connections"), 256)
-	if !json.Valid([]byte(plan)) || !strings.Contains(plan, `"connections_due"`) || strings.Contains(plan, `"Seq Scan"`) || strings.Contains(plan, `"Sort"`) {
-		t.Fatal(plan)
-	}
-	sql, args := pgstore.ListQuery(store.Query{Owner: "o", Environment: "e", Name: "17", State: store.StateSaved})
-	byName := query[string](t, dsn, "EXPLAIN (FORMAT JSON) "+strings.ReplaceAll(sql, "FROM connections", "FROM connector.connections"), args)
-	if !strings.Contains(byName, `"connections_name"`) || strings.Contains(byName, `"Seq Scan"`) {
-		t.Fatal(byName)
-	}
-	keys, err := s.Due(t.Context(), 256)
-	if err != nil || len(keys) != 50 || keys[0].Connection != "1" {
-		t.Fatalf("%d due, %v", len(keys), err)
 	}
 }

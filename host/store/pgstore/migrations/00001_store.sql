@@ -33,13 +33,13 @@ CREATE TABLE connections (
 ) WITH (
 	-- Room in each page, so that a lease that comes and goes touches no index.
 	fillfactor = 80,
-	-- Anything longer than a few words leaves the row ...
+	-- A row that is too long for PostgreSQL, from 2 kB on, is cut down to this.
 	toast_tuple_target = 128,
-	-- ... and a due date that moved on is cleared away soon.
+	-- A due date that moved on is cleared away soon.
 	autovacuum_vacuum_scale_factor = 0.02
 );
 
--- ... but it is the ciphertext that leaves first: whoever looks for what is due
+-- It is the ciphertext that is then put elsewhere: whoever looks for what is due
 -- or takes a lease neither reads nor copies it.
 ALTER TABLE connections ALTER COLUMN sealed_values SET STORAGE EXTERNAL;
 ALTER TABLE connections ALTER COLUMN document SET STORAGE MAIN;

@@ -78,7 +78,7 @@ func Start(tb testing.TB, opts ...Option) *Server {
 
 // Run runs a server until Close, for a TestMain. If the test's process dies
 // without Close, the server is stopped and its folder removed all the same.
-func Run(ctx context.Context, opts ...Option) (_ *Server, err error) {
+func Run(ctx context.Context, opts ...Option) (*Server, error) {
 	o := options{settings: []string{
 		"-c", "fsync=off", "-c", "max_connections=200", "-c", "listen_addresses=",
 		"-c", "shared_buffers=64MB", "-c", "log_min_messages=warning", "-c", "dynamic_shared_memory_type=mmap",
@@ -86,7 +86,20 @@ func Run(ctx context.Context, opts ...Option) (_ *Server, err error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	s := &Server{settings: o.settings}
+	return launchNew(ctx, o.settings, func(s *Server) error {
+		initdb := s.account.command(ctx, filepath.Join(s.programs, "initdb"), "--pgdata="+s.Data(), "--username="+superuser,
+			"--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
+		initdb.Dir = s.folder
+		if out, err := initdb.CombinedOutput(); err != nil {
+			return fmt.Errorf("initdb: %w\n%s", err, out)
+		}
+		return nil
+	})
+}
+
+// launchNew starts a server on the data that fill makes.
+func launchNew(ctx context.Context, settings []string, fill func(*Server) error) (_ *Server, err error) {
+	s := &Server{settings: settings}
 	if s.programs, err = findPrograms(); err != nil {
 		return nil, err
 	}
@@ -107,11 +120,8 @@ func Run(ctx context.Context, opts ...Option) (_ *Server, err error) {
 	if err := s.watch(); err != nil {
 		return nil, err
 	}
-	initdb := s.account.command(ctx, filepath.Join(s.programs, "initdb"), "--pgdata="+s.Data(), "--username="+superuser,
-		"--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
-	initdb.Dir = s.folder
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
+	if err := fill(s); err != nil {
+		return nil, err
 	}
 	return s, s.Start(ctx)
 }
