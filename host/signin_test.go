@@ -445,3 +445,14 @@ func TestUnwritableAuditIsTold(t *testing.T) {
 	_, err := c.BeginSignIn(t.Context(), redirectURI)
 	wantCode(t, err, connector.AuditUnwritable)
 }
+
+// A test's results name the runtime that it ran on, as the engine calls it.
+func TestTestNamesItsRuntime(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, newPlace(t), newService(), host.WithRuntime("edge-1"))
+	for _, check := range runTest(t, r.ready("sales")) {
+		if check.Runtime != "edge-1" {
+			t.Errorf("%s ran on %q", check.ID, check.Runtime)
+		}
+	}
+}

@@ -27,7 +27,6 @@ const (
 	ActionRenew       Action = "credential.renew"
 	ActionRevoke      Action = "credential.revoke"
 	ActionHandOut     Action = "access.hand_out"
-	ActionNarrow      Action = "access.narrow"
 )
 
 // Event is one thing that was done or tried.
