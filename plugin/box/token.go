@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -95,10 +96,23 @@ func (t *tokenCall) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	body := &guardedBody{Reader: bytes.NewReader(form), late: t.late}
-	out := req.Clone(req.Context())
+	var passed error // the deadline, while the connection was made
+	out := req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(got httptrace.GotConnInfo) {
+			if passed = t.late(); passed != nil {
+				_ = got.Conn.Close() // before anything of the request is written to it
+			}
+		},
+	}))
 	out.Body, out.GetBody = body, nil
 	out.Header.Set("Accept", "application/json")
 	resp, err := t.base.RoundTrip(out)
+	if passed != nil {
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		return nil, passed
+	}
 	if err != nil {
 		return nil, body.explain(networkFailure(req.Context(), err, req.URL.Host))
 	}
@@ -170,9 +184,10 @@ func plainAnswer(req *http.Request, body []byte) *http.Response {
 }
 
 // guardedBody is a request's body whose reading doesn't begin after the
-// deadline. With HTTP/1.1 the transport reads it into the buffer that already
-// holds the headers and writes both together, so that a refused read means
-// that nothing was sent.
+// deadline. The deadline is checked first when the connection is there; the
+// transport may write the headers by themselves, and then reads the body, which
+// holds all that a service can act on. A process that is frozen between the
+// two sends headers at most.
 type guardedBody struct {
 	io.Reader
 	late  func() error
@@ -201,7 +216,7 @@ func (b *guardedBody) explain(d *connector.Diagnostic) *connector.Diagnostic {
 	case b.begun.Load():
 		return d.WithDetail("The request may have arrived.")
 	}
-	return d.WithDetail("Nothing was sent.")
+	return d.WithDetail("Nothing that could be acted on was sent.")
 }
 
 // formValues lists the values of a form, for keeping them out of texts.

@@ -65,8 +65,9 @@ func (t *transports) get(n connector.Network) (*http.Transport, error) {
 // Each request has a connection of its own. A connection that is kept may have
 // been closed by the other side just as a one-time token is written to it,
 // which leaves open whether it was spent; and nothing is left behind that
-// would have to be closed. HTTP/1.1 alone writes a request in one go, so that
-// the deadline can be checked right before it (see guardedBody).
+// would have to be closed. With HTTP/1.1 a request has its connection to
+// itself, so that one whose deadline has passed can be closed before anything
+// is written to it (see tokenCall).
 func newTransport(n connector.Network) (*http.Transport, error) {
 	t, err := connectorhttp.NewBase(n)
 	if err != nil {
