@@ -9,6 +9,7 @@ import (
 
 	"github.com/boxconnection/connector/plugin"
 	"github.com/boxconnection/connector/proto/connector"
+	"github.com/boxconnection/connector/proto/connector/connectorhttp"
 )
 
 // mePath asks for the account with its enterprise, which Box tells only when
@@ -95,7 +96,7 @@ func send(ctx context.Context, base http.RoundTripper, req *http.Request, now fu
 	begun := now()
 	resp, err := base.RoundTrip(req)
 	if err != nil {
-		return nil, 0, networkFailure(ctx, err, req.URL.Host)
+		return nil, 0, connectorhttp.NetworkFailure(ctx, err, req.URL.Host)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	took := now().Sub(begun)

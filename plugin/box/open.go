@@ -8,6 +8,7 @@ import (
 
 	"github.com/boxconnection/connector/plugin"
 	"github.com/boxconnection/connector/proto/connector"
+	"github.com/boxconnection/connector/proto/connector/connectorhttp"
 )
 
 // Open hands out the access in the credential, or renews it. See
@@ -75,7 +76,7 @@ func (c *Connector) renew(ctx context.Context, req plugin.OpenRequest, s *settin
 	// Without an access token the source has nothing but a renewal to make.
 	source := s.config("").TokenSource(withClient(ctx, call), &oauth2.Token{RefreshToken: refreshToken})
 	if _, err := source.Token(); err != nil {
-		return nil, networkFailure(ctx, err, hostOf(s.TokenURL))
+		return nil, connectorhttp.NetworkFailure(ctx, err, hostOf(s.TokenURL))
 	}
 	return call.answer.grant(begun), nil
 }

@@ -33,7 +33,7 @@ type reply struct {
 func readReply(ctx context.Context, resp *http.Response, host string, now time.Time) (*reply, *connector.Diagnostic) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
-		return nil, networkFailure(ctx, err, host)
+		return nil, connectorhttp.NetworkFailure(ctx, err, host)
 	}
 	a := &reply{host: host, status: resp.StatusCode, header: resp.Header, body: body, now: now}
 	if len(body) > maxBody {
@@ -127,7 +127,7 @@ func (a *reply) common(pointer string) *connector.Diagnostic {
 	}
 	switch {
 	case a.status == http.StatusProxyAuthRequired:
-		return proxyRefused(a.host, a.status)
+		return connectorhttp.ProxyRefused(a.host, a.status)
 	case a.foreignChallenge():
 		return fail(connector.ProxyFailed, "A proxy or gateway before %s wants a sign-in of its own.", a.host).
 			With(connector.FixSettings).

@@ -9,6 +9,7 @@ import (
 
 	"github.com/boxconnection/connector/plugin"
 	"github.com/boxconnection/connector/proto/connector"
+	"github.com/boxconnection/connector/proto/connector/connectorhttp"
 )
 
 const (
@@ -84,7 +85,7 @@ func (c *Connector) CompleteAuthorization(ctx context.Context, req plugin.Comple
 	call := &tokenCall{kind: exchange, base: base, pointer: "/token_url", now: c.now}
 	begun := clock()
 	if _, err := s.config(p.RedirectURI).Exchange(withClient(ctx, call), code, oauth2.VerifierOption(p.Verifier)); err != nil {
-		return plugin.Completed{}, onceOnly(networkFailure(ctx, err, hostOf(s.TokenURL)))
+		return plugin.Completed{}, onceOnly(connectorhttp.NetworkFailure(ctx, err, hostOf(s.TokenURL)))
 	}
 	g := call.answer.grant(begun)
 	if g.RefreshToken == "" {

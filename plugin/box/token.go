@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/boxconnection/connector/proto/connector"
+	"github.com/boxconnection/connector/proto/connector/connectorhttp"
 )
 
 // request says which request to the token or revoke endpoint is made, since
@@ -76,7 +77,7 @@ func (t *tokenCall) post(ctx context.Context, target string, form url.Values) er
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := t.client().Do(req)
 	if err != nil {
-		return networkFailure(ctx, err, req.URL.Host)
+		return connectorhttp.NetworkFailure(ctx, err, req.URL.Host)
 	}
 	return resp.Body.Close()
 }
@@ -114,7 +115,7 @@ func (t *tokenCall) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, passed
 	}
 	if err != nil {
-		return nil, body.explain(networkFailure(req.Context(), err, req.URL.Host))
+		return nil, body.explain(connectorhttp.NetworkFailure(req.Context(), err, req.URL.Host))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	a, d := readReply(req.Context(), resp, req.URL.Host, t.now())

@@ -83,7 +83,7 @@ func newTransport(n connector.Network) (*http.Transport, error) {
 		if answer.StatusCode == http.StatusOK {
 			return nil
 		}
-		return proxyRefused(req.URL.Host, answer.StatusCode)
+		return connectorhttp.ProxyRefused(req.URL.Host, answer.StatusCode)
 	}
 	return t, nil
 }

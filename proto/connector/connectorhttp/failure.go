@@ -1,4 +1,4 @@
-package box
+package connectorhttp
 
 import (
 	"context"
@@ -13,9 +13,11 @@ import (
 	"github.com/boxconnection/connector/proto/connector"
 )
 
-// networkFailure tells what went wrong on the way to host, a host name with
-// its port. No text of err is used: errors of package http hold whole URLs.
-func networkFailure(ctx context.Context, err error, host string) *connector.Diagnostic {
+// NetworkFailure tells what went wrong on the way to host, a host name with
+// its port: the error of a request or of reading its answer, under the
+// request's context. A diagnostic in err is returned as it is. No text of err
+// is used: errors of package http hold whole URLs.
+func NetworkFailure(ctx context.Context, err error, host string) *connector.Diagnostic {
 	if d, ok := errors.AsType[*connector.Diagnostic](err); ok {
 		return d
 	}
@@ -102,7 +104,7 @@ func tlsFailure(err error, host string) *connector.Diagnostic {
 	if verification || alert || remote && (op.Op == "remote error" || op.Op == "local error") {
 		return fail("No secure connection to %s could be agreed on.", host).
 			With(connector.Retry).
-			Suggest("Check whether a proxy or a firewall stands between; Box wants TLS 1.2 or later.")
+			Suggest("Check whether a proxy or a firewall stands between; TLS 1.2 or later is needed.")
 	}
 	return nil
 }
@@ -124,8 +126,9 @@ func proxyUnreachable(err error, host string) *connector.Diagnostic {
 		With(connector.Retry).Suggest("Check the proxy's address in the connection's network settings, and that the proxy runs.")
 }
 
-// proxyRefused tells why a proxy didn't let a request through.
-func proxyRefused(host string, status int) *connector.Diagnostic {
+// ProxyRefused tells why a proxy didn't let a request to host through, from
+// the status of its answer.
+func ProxyRefused(host string, status int) *connector.Diagnostic {
 	d := connector.Errorf(connector.ProxyFailed, connector.OriginNetwork, "The proxy didn't connect to %s: it answered %d.", host, status)
 	switch {
 	case status == http.StatusProxyAuthRequired:
