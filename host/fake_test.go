@@ -253,6 +253,9 @@ func (s *service) NarrowAccess(_ context.Context, r *connectorv1.NarrowAccessReq
 }
 
 func (s *service) TestConnection(r *connectorv1.TestConnectionRequest, stream grpc.ServerStreamingServer[connectorv1.TestConnectionResponse]) error {
+	if err := s.failure("TestConnection"); err != nil {
+		return err
+	}
 	access, err := protoconv.AccessFromProto(r.GetAccess())
 	if err != nil {
 		return err

@@ -37,6 +37,9 @@ type Host struct {
 	run    string
 	net    connector.Network
 	loader Loader
+	// dispatcher is nil where connections can't be tested elsewhere.
+	dispatcher     Dispatcher
+	keepAliveEvery time.Duration
 
 	start time.Time
 	ctx   context.Context
@@ -98,6 +101,10 @@ func Open(st store.Store, sealer seal.Sealer, sink audit.Sink, opts ...Option) (
 	}
 	h.holder = h.run + "/" + token(4)
 	h.ctx, h.stop = context.WithCancel(context.Background())
+	if h.keepAliveEvery > 0 {
+		h.work.Add(1)
+		go h.keepAliveForever()
+	}
 	return h, nil
 }
 

@@ -58,6 +58,30 @@ func TestUnusedGrantsAreKeptAlive(t *testing.T) {
 	}
 }
 
+// A host that is told to keeps its connections alive by itself, and has stopped
+// when it is closed.
+func TestHostKeepsAliveByItself(t *testing.T) {
+	t.Parallel()
+	p, svc := newPlace(t), newService()
+	renewed := make(chan struct{})
+	svc.before = func(int) { close(renewed) }
+	r := newRig(t, p, svc, host.WithKeepAlive(20*time.Millisecond))
+	r.ready("sales")
+	r.store.advance(46 * day)
+	select {
+	case <-renewed:
+	case <-time.After(30 * time.Second):
+		t.Fatal("nothing was renewed")
+	}
+	if err := r.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.store.advance(46 * day)
+	if n := svc.renewals(); n != 1 {
+		t.Errorf("%d renewals", n)
+	}
+}
+
 // A dead grant is found out once, and isn't due any more.
 func TestDeadGrantIsNotDueAgain(t *testing.T) {
 	t.Parallel()

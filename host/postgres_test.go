@@ -49,4 +49,7 @@ func TestOnPostgres(t *testing.T) {
 	} {
 		t.Run(name, test)
 	}
+	for name, test := range runtimeTests {
+		t.Run(name, test)
+	}
 }

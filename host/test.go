@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/boxconnection/connector/host/audit"
@@ -172,7 +173,7 @@ func (t *testRun) stream(ctx context.Context, conn *Connector, cfg callConfig, a
 		if _, ok := declared[check.ID]; !ok {
 			return false, contractBroken("TestConnection streamed a check that isn't declared")
 		}
-		if t.told(check.ID) {
+		if contains(t.done, check.ID) {
 			continue
 		}
 		if d := check.Diagnostic; d != nil && d.Code == connector.AccessRefused && !refusal(&check) {
@@ -187,14 +188,10 @@ func (t *testRun) stream(ctx context.Context, conn *Connector, cfg callConfig, a
 
 // missing tells the declared checks that never came.
 func (t *testRun) missing(conn *Connector, cause error) {
-	for _, d := range conn.description.Checks {
+	for _, check := range notReached(conn, t.done) {
 		if t.stopped {
 			return
 		}
-		if t.told(d.ID) {
-			continue
-		}
-		check := connector.Check{ID: d.ID, Title: d.Title, Status: connector.CheckNotRun, DependsOn: d.DependsOn, SideEffect: d.SideEffect}
 		if cause == nil {
 			check.Diagnostic = contractBroken("TestConnection ended without this check")
 		}
@@ -202,13 +199,21 @@ func (t *testRun) missing(conn *Connector, cause error) {
 	}
 }
 
-func (t *testRun) told(id string) bool {
-	for _, c := range t.done {
-		if c.ID == id {
-			return true
+// notReached are the declared checks that aren't among those that ended.
+func notReached(conn *Connector, ended []connector.Check) []connector.Check {
+	var checks []connector.Check
+	for _, d := range conn.description.Checks {
+		if !contains(ended, d.ID) {
+			checks = append(checks, connector.Check{
+				ID: d.ID, Title: d.Title, Status: connector.CheckNotRun, DependsOn: d.DependsOn, SideEffect: d.SideEffect,
+			})
 		}
 	}
-	return false
+	return checks
+}
+
+func contains(checks []connector.Check, id string) bool {
+	return slices.ContainsFunc(checks, func(c connector.Check) bool { return c.ID == id })
 }
 
 func (t *testRun) tell(check connector.Check) {

@@ -92,3 +92,10 @@ const (
 	AuditUnwritable    Code = "AUDIT_UNWRITABLE"    // the audit record can't be kept
 	UsageWrong         Code = "USAGE_WRONG"         // a call or command that can't be meant
 )
+
+// About runtimes, where tests of connections run.
+const (
+	RuntimeNotFound  Code = "RUNTIME_NOT_FOUND" // no such runtime of this owner
+	RuntimeDead      Code = "RUNTIME_DEAD"      // it misses its heartbeats, or was stopped
+	RuntimeForbidden Code = "RUNTIME_FORBIDDEN" // a runtime works for its own owner only
+)

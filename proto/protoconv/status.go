@@ -142,6 +142,10 @@ var grpcCodes = map[connector.Code]codes.Code{
 	connector.ConnectionNotFound: codes.NotFound,
 	connector.ConnectionExists:   codes.AlreadyExists,
 	connector.StoreDamaged:       codes.DataLoss,
+
+	connector.RuntimeNotFound:  codes.NotFound,
+	connector.RuntimeDead:      codes.Unavailable,
+	connector.RuntimeForbidden: codes.PermissionDenied,
 }
 
 // bare words a status that carries no diagnostic.

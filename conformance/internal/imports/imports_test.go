@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 const module = "github.com/boxconnection/connector/"
@@ -45,6 +46,8 @@ var rules = []rule{
 	{folder: "host/store", allowed: []string{"proto/connector", "host/store"}, testOnly: []string{"proto/benchtest"}},
 	{folder: "host/seal", allowed: []string{"proto/connector", "host/store"}},
 	{folder: "host/audit", allowed: []string{"proto/connector"}},
+	{folder: "host/river", allowed: []string{"proto/connector", "host"}, testOnly: []string{"proto"}},
+	{folder: "host/cmd", allowed: []string{"proto", "descriptor", "host"}},
 	{folder: "host/cmd/connectorctl/internal/demo", allowed: []string{}},
 	{folder: "conformance", allowed: []string{"proto/integration", "proto/handshake", "descriptor", "conformance"}},
 	{folder: "conformance/interop", allowed: []string{}},
@@ -55,7 +58,13 @@ var forbidden = map[string][]string{
 	// Tests alone may use the emulator.
 	"plugin/box": {"plugin/box/boxsim", "plugin/cmd"},
 	"plugin":     {"plugin/box", "plugin/cmd"},
+	// An engine that needs no job queue links none.
+	"host":       {"host/river", "host/cmd"},
+	"host/river": {"host/river", "host/cmd"},
 }
+
+// exclusive are modules of others that only one folder may import.
+var exclusive = map[string]string{"github.com/riverqueue/": "host/river"}
 
 func TestImportsGoDownOnly(t *testing.T) {
 	t.Parallel()
@@ -83,6 +92,8 @@ func TestUpwardImportIsSeen(t *testing.T) {
 		{"conformance/x.go", "host"},
 		{"host/launch/x.go", "host"},
 		{"host/cmd/connectorctl/internal/demo/x.go", "host"},
+		{"host/x.go", "host/river"},
+		{"host/river/x.go", "plugin"},
 	} {
 		root := t.TempDir()
 		path := filepath.Join(root, filepath.FromSlash(c.file))
@@ -95,6 +106,18 @@ func TestUpwardImportIsSeen(t *testing.T) {
 		}
 		if faults, _ := check(t, os.DirFS(root)); len(faults) != 1 {
 			t.Errorf("%s importing %s: %d faults, want 1", c.file, c.imports, len(faults))
+		}
+	}
+}
+
+// TestJobQueueElsewhereIsSeen injects an import of a module that belongs to
+// another folder.
+func TestJobQueueElsewhereIsSeen(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string]int{"host/cmd/connectorctl/x.go": 1, "host/river/x.go": 0} {
+		root := fstest.MapFS{file: {Data: []byte("package x\nimport _ \"github.com/riverqueue/river/rivertype\"\n")}}
+		if faults, _ := check(t, root); len(faults) != want {
+			t.Errorf("%s: %d faults, want %d", file, len(faults), want)
 		}
 	}
 }
@@ -127,6 +150,11 @@ func check(t *testing.T, root fs.FS) (faults []string, files int) {
 			}
 			if target, ours := strings.CutPrefix(name, module); ours && !permitted(path, target) {
 				faults = append(faults, fmt.Sprintf("%s must not import %s", path, target))
+			}
+			for module, folder := range exclusive {
+				if strings.HasPrefix(name, module) && !within(filepath.ToSlash(filepath.Dir(path)), folder) {
+					faults = append(faults, fmt.Sprintf("%s must not import %s: only %s may", path, name, folder))
+				}
 			}
 		}
 		return nil

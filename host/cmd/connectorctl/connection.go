@@ -98,6 +98,7 @@ func (a *app) editCommand() *cobra.Command {
 		flags          settingsFlags
 		rename         string
 		test           bool
+		runtime        string
 		defaultNetwork bool
 	)
 	cmd := &cobra.Command{
@@ -121,8 +122,8 @@ secret in the same command, and a new sign-in after it.`,
 			if err != nil {
 				return err
 			}
-			if test {
-				if err := a.test(ctx, draft, host.TestOptions{}); err != nil {
+			if test || runtime != "" {
+				if err := a.test(testOf(ctx, draft, runtime, host.TestOptions{})); err != nil {
 					a.discard(ctx, draft)
 					return err
 				}
@@ -146,6 +147,7 @@ secret in the same command, and a new sign-in after it.`,
 	flags.register(cmd, true)
 	cmd.Flags().StringVar(&rename, "rename", "", "the connection's new name")
 	cmd.Flags().BoolVar(&test, "test", false, "test the change, and save it only if the test passes")
+	cmd.Flags().StringVar(&runtime, "on", "", "the runtime to test the change on; implies --test")
 	cmd.Flags().BoolVar(&defaultNetwork, "default-network", false, "drop the connection's own proxy and certificates")
 	return cmd
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/boxconnection/connector/host"
 	"github.com/boxconnection/connector/host/audit"
 	"github.com/boxconnection/connector/host/launch"
+	"github.com/boxconnection/connector/host/river"
 	"github.com/boxconnection/connector/host/seal"
 	"github.com/boxconnection/connector/host/store"
 	"github.com/boxconnection/connector/host/store/filestore"
@@ -45,6 +46,7 @@ type engine struct {
 	store  store.Store
 	keys   *seal.Keyring
 	sink   *audit.File
+	queue  *river.Queue // nil for connections in a folder
 	host   *host.Host
 	tenant *host.Tenant
 }
@@ -114,10 +116,17 @@ func (e *engine) openHost(ctx context.Context) error {
 	if e.sink, err = audit.OpenFile(auditPath(e.home)); err != nil {
 		return err
 	}
-	e.host, err = host.Open(e.store, e.keys, e.sink,
+	opts := []host.Option{
 		host.WithLogger(e.app.logger()), host.WithNetwork(host.NetworkFromEnvironment()),
-		host.WithLoader(func(ctx context.Context, i host.Info) (*host.Connector, error) { return e.connector(ctx, i.Plugin) }))
-	if err != nil {
+		host.WithLoader(func(ctx context.Context, i host.Info) (*host.Connector, error) { return e.connector(ctx, i.Plugin) }),
+	}
+	if pg, ok := e.store.(*pgstore.Store); ok {
+		if e.queue, err = river.Open(ctx, pg, river.WithLogger(e.app.logger())); err != nil {
+			return err
+		}
+		opts = append(opts, host.WithDispatcher(e.queue))
+	}
+	if e.host, err = host.Open(e.store, e.keys, e.sink, opts...); err != nil {
 		return err
 	}
 	e.tenant = e.host.Tenant(e.app.owner, e.app.environment, actor())
@@ -186,6 +195,9 @@ func (e *engine) close() {
 		errs = append(errs, e.host.Close(ctx))
 	}
 	errs = append(errs, e.launcher.Close(ctx))
+	if e.queue != nil {
+		e.queue.Close()
+	}
 	if e.sink != nil {
 		errs = append(errs, e.sink.Close())
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"iter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,25 +13,37 @@ import (
 )
 
 func (a *app) testCommand() *cobra.Command {
-	var o host.TestOptions
+	var (
+		o       host.TestOptions
+		runtime string
+	)
 	cmd := &cobra.Command{
 		Use: "test NAME", Short: "Test a connection, and tell each check as it ends", Args: exactly(1),
 		RunE: a.onConnection(func(ctx context.Context, _ *engine, c *host.Connection, _ string) error {
-			return a.test(ctx, c, o)
+			return a.test(testOf(ctx, c, runtime, o))
 		}),
 	}
+	cmd.Flags().StringVar(&runtime, "on", "", "the runtime to run the test on (default: here); see 'runtime list'")
 	cmd.Flags().StringSliceVar(&o.RequiredScopes, "scope", nil, "a scope that the connection's users need (repeatable)")
 	return cmd
 }
 
-// test runs a connection test and tells its checks. The error of a test that
-// didn't pass is the first failed check's.
-func (a *app) test(ctx context.Context, c *host.Connection, o host.TestOptions) error {
+// testOf is the test of a connection on a runtime, or here if it names none.
+func testOf(ctx context.Context, c *host.Connection, runtime string, o host.TestOptions) iter.Seq2[connector.Check, error] {
+	if runtime != "" {
+		return c.TestOn(ctx, runtime, o)
+	}
+	return c.Test(ctx, o)
+}
+
+// test tells the checks of a connection test. The error of one that didn't pass
+// is the first failed check's.
+func (a *app) test(run iter.Seq2[connector.Check, error]) error {
 	var (
 		checks  []connector.Check
 		failure error
 	)
-	for check, err := range c.Test(ctx, o) {
+	for check, err := range run {
 		if err != nil {
 			failure = err
 			break

@@ -66,6 +66,11 @@ func TestConformance(t *testing.T) {
 	storetest.Run(t, storetest.Harness{New: newDatabase, Open: open, Damage: damage})
 }
 
+func TestRuntimes(t *testing.T) {
+	t.Parallel()
+	storetest.RunRuntimes(t, storetest.Harness{New: newDatabase, Open: open})
+}
+
 // damage spoils a record as somebody does who edits the table by hand.
 func damage(t testing.TB, place string, key store.Key) {
 	t.Helper()

@@ -39,6 +39,8 @@ import (
 // must pool by session.
 type Store struct {
 	pool   *pgxpool.Pool
+	plain  *pgxpool.Config // as it was given, for what works beside the store
+	schema string
 	place  string
 	id     string
 	closed atomic.Bool
@@ -78,8 +80,8 @@ func OpenConfig(ctx context.Context, config *pgxpool.Config, opts ...Option) (*S
 	if err := checkText("schema", o.schema, true); err != nil {
 		return nil, err
 	}
+	s := &Store{plain: config.Copy(), schema: o.schema, place: placeOf(config.ConnConfig), start: time.Now()}
 	config = o.configure(config.Copy())
-	s := &Store{place: placeOf(config.ConnConfig), start: time.Now()}
 	ctx, cancel := context.WithTimeout(ctx, openWithin)
 	defer cancel()
 	id, err := s.prepare(ctx, config.ConnConfig, o)

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// sweepEvery is the pause between two sweeps of expired drafts and flows.
+	// sweepEvery is the pause between two sweeps of expired drafts, flows and runs.
 	// They are invisible anyway, so this only keeps the tables small.
 	sweepEvery = time.Minute
 	// sweepWithin bounds what a sweep adds to the call that it is part of.
@@ -23,7 +23,7 @@ const (
 		SELECT id FROM flows WHERE expires_at <= statement_timestamp() ORDER BY expires_at LIMIT 500 FOR UPDATE SKIP LOCKED)`
 )
 
-// sweep removes drafts and flows whose time is over, at most once a minute.
+// sweep removes drafts, flows and runs whose time is over, at most once a minute.
 func (s *Store) sweep(ctx context.Context) {
 	now := time.Since(s.start)
 	last := time.Duration(s.swept.Load())
@@ -32,7 +32,7 @@ func (s *Store) sweep(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, sweepWithin)
 	defer cancel()
-	for _, sql := range []string{sweepDrafts, sweepFlows} {
+	for _, sql := range []string{sweepDrafts, sweepFlows, sweepRuns} {
 		// What it can't do now, a later sweep does.
 		_ = s.do(ctx, repeatable, func(ctx context.Context) error {
 			_, err := s.pool.Exec(ctx, sql)

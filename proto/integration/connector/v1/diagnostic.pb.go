@@ -268,6 +268,10 @@ const (
 	Code_CODE_CALLBACK_PORT_TAKEN  Code = 121
 	Code_CODE_AUDIT_UNWRITABLE     Code = 122
 	Code_CODE_USAGE_WRONG          Code = 123
+	// Runtimes.
+	Code_CODE_RUNTIME_NOT_FOUND Code = 130
+	Code_CODE_RUNTIME_DEAD      Code = 131
+	Code_CODE_RUNTIME_FORBIDDEN Code = 132
 )
 
 // Enum value maps for Code.
@@ -339,6 +343,9 @@ var (
 		121: "CODE_CALLBACK_PORT_TAKEN",
 		122: "CODE_AUDIT_UNWRITABLE",
 		123: "CODE_USAGE_WRONG",
+		130: "CODE_RUNTIME_NOT_FOUND",
+		131: "CODE_RUNTIME_DEAD",
+		132: "CODE_RUNTIME_FORBIDDEN",
 	}
 	Code_value = map[string]int32{
 		"CODE_UNSPECIFIED":                0,
@@ -407,6 +414,9 @@ var (
 		"CODE_CALLBACK_PORT_TAKEN":        121,
 		"CODE_AUDIT_UNWRITABLE":           122,
 		"CODE_USAGE_WRONG":                123,
+		"CODE_RUNTIME_NOT_FOUND":          130,
+		"CODE_RUNTIME_DEAD":               131,
+		"CODE_RUNTIME_FORBIDDEN":          132,
 	}
 )
 
@@ -655,7 +665,7 @@ const file_integration_connector_v1_diagnostic_proto_rawDesc = "" +
 	"\x0eORIGIN_SERVICE\x10\x02\x12\x12\n" +
 	"\x0eORIGIN_NETWORK\x10\x03\x12\x14\n" +
 	"\x10ORIGIN_CONNECTOR\x10\x04\x12\x0f\n" +
-	"\vORIGIN_HOST\x10\x05*\x9b\x0e\n" +
+	"\vORIGIN_HOST\x10\x05*\xed\x0e\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15CODE_SETTING_REQUIRED\x10\x01\x12\x18\n" +
@@ -722,7 +732,10 @@ const file_integration_connector_v1_diagnostic_proto_rawDesc = "" +
 	"\x16CODE_SEALING_KEY_WRONG\x10x\x12\x1c\n" +
 	"\x18CODE_CALLBACK_PORT_TAKEN\x10y\x12\x19\n" +
 	"\x15CODE_AUDIT_UNWRITABLE\x10z\x12\x14\n" +
-	"\x10CODE_USAGE_WRONG\x10{BOZMgithub.com/boxconnection/connector/proto/integration/connector/v1;connectorv1b\x06proto3"
+	"\x10CODE_USAGE_WRONG\x10{\x12\x1b\n" +
+	"\x16CODE_RUNTIME_NOT_FOUND\x10\x82\x01\x12\x16\n" +
+	"\x11CODE_RUNTIME_DEAD\x10\x83\x01\x12\x1b\n" +
+	"\x16CODE_RUNTIME_FORBIDDEN\x10\x84\x01BOZMgithub.com/boxconnection/connector/proto/integration/connector/v1;connectorv1b\x06proto3"
 
 var (
 	file_integration_connector_v1_diagnostic_proto_rawDescOnce sync.Once
