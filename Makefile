@@ -5,7 +5,7 @@ SHELL := bash
 
 BIN       := bin
 TOOLS     := $(BIN)/tools
-BINARIES  := box-connection boxsim connectorctl
+BINARIES  := box-connection box-operations boxsim connectorctl
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -s -w -X main.version=$(VERSION)
 # The modules that tests of other people's servers and clients live in.

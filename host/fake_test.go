@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -48,6 +49,10 @@ type service struct {
 	fail map[string][]error
 	// checks is what TestConnection streams.
 	checks func(access *connector.Access) []connector.Check
+	// scopes are those that were granted; nil for unknown.
+	scopes []string
+	// narrowings are what access was narrowed to, in order.
+	narrowings []string
 }
 
 func newService() *service {
@@ -157,7 +162,7 @@ func (s *service) access(c stored) *connectorv1.Access {
 	return protoconv.AccessToProto(&connector.Access{
 		Token: connector.NewSecret(fmt.Sprintf("access-%d", c.Pair)), Type: "Bearer", IssuedAt: c.Issued, ExpiresAt: c.Expires,
 		RenewAt: c.Expires.Add(-c.Expires.Sub(c.Issued) / 10), Endpoints: map[string]string{"api": s.endpoint},
-		Refusal: connector.TokenRefusal{EmptyBody: true},
+		Refusal: connector.TokenRefusal{EmptyBody: true}, Scopes: connector.Scopes{Known: s.scopes != nil, Values: s.scopes},
 	})
 }
 
@@ -247,6 +252,9 @@ func (s *service) NarrowAccess(_ context.Context, r *connectorv1.NarrowAccessReq
 	if err := s.failure("NarrowAccess"); err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	s.narrowings = append(s.narrowings, strings.Join(r.GetScopes(), " ")+" "+r.GetResource())
+	s.mu.Unlock()
 	a := r.GetAccess()
 	a.Token += "-narrow"
 	return &connectorv1.NarrowAccessResponse{Access: a}, nil

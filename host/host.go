@@ -50,6 +50,7 @@ type Host struct {
 	closed     bool
 	connectors map[string]*Connector
 	lives      map[lifeKey]*life
+	operations map[*Operations]struct{}
 }
 
 // Option changes a default of Open.
@@ -94,7 +95,7 @@ func Open(st store.Store, sealer seal.Sealer, sink audit.Sink, opts ...Option) (
 	h := &Host{
 		store: st, vault: vault{sealer}, sink: sink, run: node, start: time.Now(),
 		log:        slog.New(slog.DiscardHandler),
-		connectors: map[string]*Connector{}, lives: map[lifeKey]*life{},
+		connectors: map[string]*Connector{}, lives: map[lifeKey]*life{}, operations: map[*Operations]struct{}{},
 	}
 	for _, o := range opts {
 		o.apply(h)
@@ -116,6 +117,7 @@ func (h *Host) Close(ctx context.Context) error {
 	h.closed = true
 	h.mu.Unlock()
 	h.stop()
+	h.closeOperations()
 	done := make(chan struct{})
 	go func() {
 		h.work.Wait()

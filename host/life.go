@@ -45,6 +45,8 @@ type life struct {
 	// pause is until when the service doesn't want to be asked, on the host's
 	// elapsed time.
 	pause atomic.Int64
+	// narrowed are the accesses with fewer rights.
+	narrowed narrowed
 
 	mu sync.Mutex
 	// unsaved is a renewed credential that the store didn't take yet.

@@ -29,7 +29,11 @@ func (s source) AskedToWait(d time.Duration) {
 	until := int64(s.c.host.elapsed() + d)
 	for {
 		old := s.life.pause.Load()
-		if old >= until || s.life.pause.CompareAndSwap(old, until) {
+		if old >= until {
+			return
+		}
+		if s.life.pause.CompareAndSwap(old, until) {
+			s.c.host.tellPause()
 			return
 		}
 	}
@@ -168,6 +172,15 @@ func (c *Connection) Narrow(ctx context.Context, scopes []string, resource strin
 		return nil, connector.Errorf(connector.Unsupported, connector.OriginConnector, "The connector %s can't narrow access.", conn.description.ID)
 	}
 	full, err := c.Access(ctx, connector.AccessRequest{})
+	if err != nil {
+		return nil, err
+	}
+	return c.narrowFrom(ctx, full, scopes, resource)
+}
+
+// narrowFrom has the connector narrow this access.
+func (c *Connection) narrowFrom(ctx context.Context, full *connector.Access, scopes []string, resource string) (*connector.Access, error) {
+	conn, err := c.Connector()
 	if err != nil {
 		return nil, err
 	}

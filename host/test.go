@@ -16,10 +16,17 @@ import (
 // stored sign-in gives access. It comes before the connector's.
 const CheckSignIn = "sign_in"
 
+// CheckOperations is the host's own check of what paired operations need. It
+// comes after the connector's, if TestOptions names operations.
+const CheckOperations = "paired_operations"
+
 // TestOptions says what a connection test must find.
 type TestOptions struct {
 	// RequiredScopes are those that the connection's users need.
 	RequiredScopes []string
+	// Operations are paired with the connection: CheckOperations tells what
+	// they lack.
+	Operations []*Operations
 }
 
 // Test tests the connection and yields each check as it ends: the host's
@@ -81,6 +88,9 @@ func (t *testRun) run(ctx context.Context) {
 		err = t.checks(ctx, conn, t.c.host.callConfig(cfg), access)
 	}
 	t.missing(conn, err)
+	if err == nil {
+		t.operations(ctx, access)
+	}
 	t.keep(ctx, r, err)
 	if err != nil && !t.stopped {
 		t.yield(connector.Check{}, err)
@@ -184,6 +194,41 @@ func (t *testRun) stream(ctx context.Context, conn *Connector, cfg callConfig, a
 		}
 	}
 	return false, nil
+}
+
+// operations is the host's check of what paired operations need.
+func (t *testRun) operations(ctx context.Context, access *connector.Access) {
+	if len(t.options.Operations) == 0 || t.stopped {
+		return
+	}
+	began := time.Now()
+	check := connector.Check{
+		ID: CheckOperations, Title: "What your paired operations need", Status: connector.CheckPassed,
+		DependsOn: []string{CheckSignIn}, SideEffect: connector.SideEffectNone,
+	}
+	if access == nil {
+		check.Status = connector.CheckSkipped
+	}
+	for _, o := range t.options.Operations {
+		if access == nil {
+			break
+		}
+		p, err := t.c.Pair(ctx, o)
+		if err == nil {
+			err = p.Err()
+		}
+		if err != nil {
+			check.Status, check.Diagnostic = connector.CheckFailed, connector.Diagnose(err, connector.OriginHost)
+			break
+		}
+		for _, op := range p.Operations {
+			if op.Diagnostic != nil && check.Diagnostic == nil {
+				check.Status, check.Diagnostic = connector.CheckWarning, op.Diagnostic
+			}
+		}
+	}
+	check.Duration = time.Since(began)
+	t.tell(check)
 }
 
 // missing tells the declared checks that never came.

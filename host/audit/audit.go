@@ -27,6 +27,7 @@ const (
 	ActionRenew       Action = "credential.renew"
 	ActionRevoke      Action = "credential.revoke"
 	ActionHandOut     Action = "access.hand_out"
+	ActionRun         Action = "operation.run"
 )
 
 // Event is one thing that was done or tried.

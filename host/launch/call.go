@@ -31,6 +31,7 @@ const (
 // call is one call to one incarnation.
 type call struct {
 	inc      *Incarnation
+	lasting  bool        // see Lasting
 	answered atomic.Bool // the plugin has sent the call's end
 	doctor   *time.Timer
 	cancel   context.CancelFunc
@@ -41,6 +42,12 @@ type call struct {
 }
 
 type callKey struct{}
+
+type lastingKey struct{}
+
+// Lasting returns a context for a stream that lasts as long as the process: no
+// close waits for it, and it ends with the process.
+func Lasting(ctx context.Context) context.Context { return context.WithValue(ctx, lastingKey{}, true) }
 
 // Invoke makes a unary call. Without a deadline in ctx it gets
 // Options.CallTimeout. It is never repeated. An error that the plugin's
@@ -86,10 +93,10 @@ func (i *Incarnation) begin(ctx context.Context) (context.Context, *call, error)
 	if err := i.Err(); err != nil {
 		return nil, nil, err
 	}
-	if !i.calls.enter() {
+	c := &call{inc: i, lasting: ctx.Value(lastingKey{}) != nil}
+	if !c.lasting && !i.calls.enter() {
 		return nil, nil, closedError(i.plugin.name)
 	}
-	c := &call{inc: i}
 	ctx, c.cancel = context.WithCancel(context.WithValue(ctx, callKey{}, c))
 	if deadline, ok := ctx.Deadline(); ok {
 		// If the time runs out, it will be known by then whether the process
@@ -115,7 +122,9 @@ func (c *call) end() {
 			c.doctor.Stop()
 		}
 		c.cancel()
-		c.inc.calls.leave()
+		if !c.lasting {
+			c.inc.calls.leave()
+		}
 	})
 }
 
@@ -140,6 +149,13 @@ func (c *call) explain(ctx context.Context, err error) error {
 	}
 	if why := c.inc.ended(0); why != nil {
 		return why.Because(err)
+	}
+	if _, limited := ctx.Deadline(); limited && st.Code() == codes.DeadlineExceeded {
+		// The transport's clock and the context's don't ring at one instant.
+		select {
+		case <-ctx.Done():
+		case <-time.After(verdictWait):
+		}
 	}
 	if ctx.Err() != nil {
 		return c.timedOut(ctx)

@@ -63,9 +63,9 @@ var refusals = []refusedRow{
 	{narrowing, "unauthorized", "", connector.ScopeMissing, connector.AskAdministrator, connector.OriginService, "",
 		"The connection's access doesn't have a scope that was asked for, or is no longer good.",
 		"Ask for fewer scopes, or enable the scope on the app's Configuration page in the Box developer console and sign in again."},
-	{narrowing, "invalid_resource", "", connector.UsageWrong, "", connector.OriginHost, "",
-		"Box can't narrow access to this resource.",
-		"Name the resource by its API URL, such as https://api.box.com/2.0/folders/123, and check that it exists."},
+	{narrowing, "invalid_resource", "", connector.ItemNotFound, "", connector.OriginService, "",
+		"Box has no such item to narrow access to, or the account can't see it.",
+		"Check the item's ID, and that the resource is named by its API URL, such as https://api.box.com/2.0/folders/123."},
 
 	// The client.
 	{anyRequest, "invalid_client", "", connector.ClientRejected, connector.FixSettings, connector.OriginSettings, "/client_secret",

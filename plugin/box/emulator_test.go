@@ -258,7 +258,7 @@ func TestNarrowAtBox(t *testing.T) {
 	_, err = narrow("", "manage_webhook")
 	wantDiagnostic(t, err, connector.ScopeMissing, connector.AskAdministrator)
 	_, err = narrow(e.sim.BaseURL()+"/2.0/folders/999999999", "item_preview")
-	wantDiagnostic(t, err, connector.UsageWrong, "")
+	wantDiagnostic(t, err, connector.ItemNotFound, "")
 	if err := e.control.Advance(t.Context(), 2*time.Hour); err != nil {
 		t.Fatal(err)
 	}
@@ -345,9 +345,10 @@ var atAPI = map[string]outcome{
 	"proxy_login_page":              {connector.UnexpectedAnswer, connector.Retry},
 }
 
-// elsewhere are rows of other kinds of sign-in and of pages in the browser.
+// elsewhere are rows of other kinds of sign-in, of pages in the browser and of
+// folders and files, which the connector doesn't ask for.
 func elsewhere(row boxsim.Row) bool {
-	return row.Surface == boxsim.SurfaceAuthorize || row.Code == "invalid_grant" &&
+	return row.Surface == boxsim.SurfaceAuthorize || row.Surface == boxsim.SurfaceContent || row.Code == "invalid_grant" &&
 		(strings.Contains(row.Message, "claim") || strings.Contains(row.Message, "kid") || row.Name == "token_credentials_invalid")
 }
 

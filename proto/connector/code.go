@@ -99,3 +99,17 @@ const (
 	RuntimeDead      Code = "RUNTIME_DEAD"      // it misses its heartbeats, or was stopped
 	RuntimeForbidden Code = "RUNTIME_FORBIDDEN" // a runtime works for its own owner only
 )
+
+// About operations, and what they work on.
+const (
+	InputInvalid         Code = "INPUT_INVALID"         // the input document breaks the operation's schema
+	ContentDamaged       Code = "CONTENT_DAMAGED"       // content that isn't what its sender told of it
+	CheckpointUnreadable Code = "CHECKPOINT_UNREADABLE" // not a checkpoint of this operation
+	ExecutionUnknown     Code = "EXECUTION_UNKNOWN"     // a handle that isn't a running execution's of this process
+	PairingWrong         Code = "PAIRING_WRONG"         // the operations don't work on this connection
+	ItemNotFound         Code = "ITEM_NOT_FOUND"        // no such thing at the service
+	ItemExists           Code = "ITEM_EXISTS"           // a thing of that name exists already
+	ItemChanged          Code = "ITEM_CHANGED"          // somebody else changed it meanwhile
+	ItemRefused          Code = "ITEM_REFUSED"          // the service doesn't take it as it is: a name, a value
+	StorageFull          Code = "STORAGE_FULL"          // the account has no room left
+)

@@ -143,9 +143,19 @@ var grpcCodes = map[connector.Code]codes.Code{
 	connector.ConnectionExists:   codes.AlreadyExists,
 	connector.StoreDamaged:       codes.DataLoss,
 
-	connector.RuntimeNotFound:  codes.NotFound,
-	connector.RuntimeDead:      codes.Unavailable,
-	connector.RuntimeForbidden: codes.PermissionDenied,
+	connector.RuntimeNotFound:      codes.NotFound,
+	connector.RuntimeDead:          codes.Unavailable,
+	connector.RuntimeForbidden:     codes.PermissionDenied,
+	connector.InputInvalid:         codes.InvalidArgument,
+	connector.CheckpointUnreadable: codes.InvalidArgument,
+	connector.ExecutionUnknown:     codes.PermissionDenied,
+	connector.PairingWrong:         codes.FailedPrecondition,
+	connector.ItemNotFound:         codes.NotFound,
+	connector.ItemExists:           codes.AlreadyExists,
+	connector.ItemChanged:          codes.Aborted,
+	connector.ItemRefused:          codes.FailedPrecondition,
+	connector.StorageFull:          codes.ResourceExhausted,
+	connector.ContentDamaged:       codes.DataLoss,
 }
 
 // bare words a status that carries no diagnostic.

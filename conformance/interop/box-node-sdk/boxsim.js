@@ -74,6 +74,16 @@ export class Boxsim {
     return (await this.#control('GET', `/requests?${new URLSearchParams(query)}`)).requests;
   }
 
+  // setKnobs changes the emulator's behaviour.
+  setKnobs(knobs) {
+    return this.#control('PATCH', '/knobs', knobs);
+  }
+
+  // addFault makes requests fail.
+  addFault(fault) {
+    return this.#control('POST', '/faults', fault);
+  }
+
   // state tells what is alive, and how the client has treated its tokens.
   state() {
     return this.#control('GET', '/state');

@@ -5,52 +5,20 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { BoxClient, BoxOAuth, OAuthConfig } from 'box-node-sdk';
-import { BoxApiError } from 'box-node-sdk/box/errors';
-import { BaseUrls } from 'box-node-sdk/networking/baseUrls';
-import { NetworkSession } from 'box-node-sdk/networking/network';
-import { BoxRetryStrategy } from 'box-node-sdk/networking/retries';
-
 import { Boxsim } from './boxsim.js';
-
-// The SDK takes a proxy from the environment. The emulator is on this machine.
-process.env.NO_PROXY = process.env.no_proxy = '*';
+import { network, refused, signIn as signInTo } from './client.js';
 
 let box;
 let session;
 
 before(async () => {
   box = await Boxsim.start();
-  session = new NetworkSession({
-    baseUrls: new BaseUrls({
-      baseUrl: box.info.base_url,
-      uploadUrl: `${box.info.base_url}/upload`,
-      oauth2Url: box.info.authorize_url.replace(/\/authorize$/, ''),
-    }),
-    retryStrategy: new BoxRetryStrategy({ retryBaseInterval: 0.01 }), // seconds
-  });
+  session = network(box);
 });
 
 after(() => box?.stop());
 
-// signIn signs in as a person would and returns the SDK's auth and client.
-async function signIn(secret = box.info.client_secret) {
-  const auth = new BoxOAuth({ config: new OAuthConfig({ clientId: box.info.client_id, clientSecret: secret }) });
-  const state = crypto.randomUUID();
-  const callback = await box.consent(auth.getAuthorizeUrl({ redirectUri: box.info.redirect_uris[0], state }));
-  assert.equal(callback.get('state'), state);
-  await auth.getTokensAuthorizationCodeGrant(callback.get('code'), session);
-  return { auth, client: new BoxClient({ auth, networkSession: session }) };
-}
-
-// refused asserts that a call fails as Box's API does.
-const refused = (call, status, text) =>
-  assert.rejects(call, (err) => {
-    assert.ok(err instanceof BoxApiError, err);
-    assert.equal(err.responseInfo.statusCode, status);
-    assert.match(err.message, text);
-    return true;
-  });
+const signIn = (secret) => signInTo(box, session, secret);
 
 describe('box-node-sdk', { timeout: 60_000 }, () => {
   test('exchanges a code', async () => {

@@ -33,6 +33,7 @@ type boxsim struct {
 	BaseURL      string   `json:"base_url"`
 	AuthorizeURL string   `json:"authorize_url"`
 	ControlURL   string   `json:"control_url"`
+	UploadURL    string   `json:"upload_url"`
 	ClientID     string   `json:"client_id"`
 	ClientSecret string   `json:"client_secret"`
 	ControlToken string   `json:"control_token"`
@@ -120,6 +121,14 @@ func (b *boxsim) control(ctx context.Context, method, path string, in, out any) 
 }
 
 func (b *boxsim) send(ctx context.Context, method, address, token, kind string, body io.Reader) (*reply, error) {
+	headers := map[string]string{}
+	if kind != "" {
+		headers["Content-Type"] = kind
+	}
+	return b.request(ctx, method, address, token, headers, body)
+}
+
+func (b *boxsim) request(ctx context.Context, method, address, token string, headers map[string]string, body io.Reader) (*reply, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {
 		return nil, err
@@ -127,8 +136,8 @@ func (b *boxsim) send(ctx context.Context, method, address, token, kind string, 
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	if kind != "" {
-		req.Header.Set("Content-Type", kind)
+	for name, value := range headers {
+		req.Header.Set(name, value)
 	}
 	resp, err := b.client.Do(req)
 	if err != nil {

@@ -34,6 +34,7 @@ const accessTokenType = "urn:ietf:params:oauth:token-type:access_token"
 // outside are endpoints that no OpenAPI file has, with the reason.
 var outside = map[string]string{
 	postAuthorize: "the form of the emulator's own consent page; Box's isn't public",
+	getAddress:    "where a download is redirected to, on a host of its own",
 }
 
 // call is a success call: it is made, and its answer is held against the file.
@@ -65,6 +66,11 @@ type session struct {
 	code, ticket    string
 	access, refresh string
 	marker          string
+
+	folder, file string   // IDs of what the calls make
+	address      string   // of a download
+	upSession    string   // address of an upload in parts
+	parts        []string // its parts, as JSON
 }
 
 // calls are all success calls of the emulator.
@@ -75,6 +81,7 @@ func calls() []call {
 	}
 	all = append(all, tokenCalls()...)
 	all = append(all, apiCalls()...)
+	all = append(all, contentCalls()...)
 	return append(all,
 		call{title: "revoke by the refresh token", endpoint: postRevoke, make: func(ctx context.Context, s *session) (*reply, error) {
 			return s.form(ctx, "/oauth2/revoke", url.Values{"token": {s.refresh}})

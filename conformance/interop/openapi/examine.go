@@ -48,6 +48,9 @@ func examine(ctx context.Context, sim *boxsim, doc *document, all []call) (*repo
 	if err := rep.catalogue(ctx, s); err != nil {
 		return nil, err
 	}
+	if err := rep.refusals(ctx, s, refusalCalls()); err != nil {
+		return nil, err
+	}
 	if rep.checked == 0 {
 		rep.problems = append(rep.problems, "nothing was checked")
 	}
@@ -144,6 +147,8 @@ func (rep *report) catalogue(ctx context.Context, s *session) error {
 		switch row.Surface {
 		case "token":
 			endpoint, address = postToken, s.sim.BaseURL+"/oauth2/token"
+		case "content":
+			endpoint, address = postUpload, s.sim.UploadURL+"/files/content"
 		case "authorize":
 			endpoint, address = getAuthorize, s.sim.AuthorizeURL
 		}

@@ -126,6 +126,8 @@ func TestWrongShapeIsFound(t *testing.T) {
 		{"an empty object", "/2.0/folders/0/items", 0, body(`{}`), "items", "/entries: it isn't there"},
 		{"another status", "/2.0/users/me", 0, map[string]any{"status": 202, "body": `{"type":"user","id":"7"}`}, "account", "the file doesn't have the status 202"},
 		{"an error", "/2.0/users/me", 0, map[string]any{"row": "api_internal_error"}, "account", "that is no success"},
+		{"a result of another kind", "/2.0/search", 0, body(`{"type":"search_results_items","total_count":1,"limit":1,"offset":0,"entries":[{"type":"comment","id":"1"}]}`), "search", "/entries/0/type: value is not one of the allowed values"},
+		{"an address that is a number", "/2.0/files/content", 0, body(`{"upload_url":7}`), "may be uploaded", "/upload_url: value must be a string"},
 		{"a body where none belongs", "/oauth2/revoke", 0, body(`{}`), "revoke by the refresh token", "there is a body"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -217,5 +219,26 @@ func TestRowFromTheFileHasToFit(t *testing.T) {
 	}
 	if !slices.Contains(rep.problems, "api_conflict: its grade says that it is from the file, and it differs") {
 		t.Errorf("the problems are %q", rep.problems)
+	}
+}
+
+// A refusal has to have the status that is expected, and evidence.
+func TestRefusalsNeedEvidence(t *testing.T) {
+	t.Parallel()
+	s := &session{sim: start(t), doc: read(t, shapes)}
+	rep := &report{evidence: map[string]string{"known": "DOC"}}
+	unknown := func(ctx context.Context, s *session) (*reply, error) { return s.api(ctx, "/files/404") }
+	if err := rep.refusals(t.Context(), s, []refusalCall{
+		{"right", getFile, 404, "known", unknown},
+		{"another status", getFile, 400, "known", unknown},
+		{"no evidence", getFile, 404, "unknown", unknown},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(rep.problems) != 2 || !strings.HasPrefix(rep.problems[0], "another status: ") || !strings.HasPrefix(rep.problems[1], "no evidence: ") {
+		t.Errorf("the problems are %q", rep.problems)
+	}
+	if len(rep.failures) != 3 || rep.failures[0].grade != "DOC" || len(rep.failures[0].differs) > 0 {
+		t.Errorf("%+v", rep.failures)
 	}
 }

@@ -11,7 +11,7 @@ import (
 type report struct {
 	checked  int // success answers that the file has a say in
 	success  []finding
-	failures []finding // rows of the catalogue
+	failures []finding // rows of the catalogue, and what the emulator refuses by itself
 	problems []string  // what makes the run fail beside the success answers
 	notes    []string  // where the file contradicts itself
 
@@ -22,7 +22,7 @@ type report struct {
 type finding struct {
 	name  string
 	where string
-	grade string // of a row of the catalogue
+	grade string // of an error answer
 	// status is the answer's.
 	status int
 	// differs says where the answer doesn't fit; nothing if it does.
@@ -71,7 +71,7 @@ func (rep *report) write(w io.Writer) {
 	list("Where the file contradicts itself, which isn't held against anybody", rep.notes)
 
 	differ := 0
-	say("\nError answers of the catalogue that differ from the file, with their evidence\n")
+	say("\nError answers that differ from the file, with their evidence\n")
 	for _, f := range rep.failures {
 		if len(f.differs) > 0 {
 			differ++

@@ -90,7 +90,7 @@ fault, 130 interrupted.`,
 	f.StringVar(&a.untrusted, "untrusted", untrustedRecord,
 		"for a plugin without a digest on record: refuse it, record its digest and trust it from now on, or allow it")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
-	cmd.AddCommand(a.pluginCommand(), a.connectionCommand(), a.accessCommand(), a.keepAliveCommand(), a.workerCommand(), a.runtimeCommand(), a.storeCommand(), a.auditCommand(), a.demoCommand(), a.versionCommand())
+	cmd.AddCommand(a.pluginCommand(), a.connectionCommand(), a.accessCommand(), a.runCommand(), a.keepAliveCommand(), a.workerCommand(), a.runtimeCommand(), a.storeCommand(), a.auditCommand(), a.demoCommand(), a.versionCommand())
 	return cmd
 }
 

@@ -18,6 +18,7 @@ type emulator struct {
 	TokenURL     string `json:"token_url"`
 	RevokeURL    string `json:"revoke_url"`
 	APIURL       string `json:"api_url"`
+	UploadURL    string `json:"upload_url"`
 	ControlURL   string `json:"control_url"`
 	ClientID     string `json:"client_id"`
 	ClientSecret string `json:"client_secret"`
@@ -49,7 +50,7 @@ func (w *world) boxsim(name string, args ...string) (*emulator, error) {
 		return nil, err
 	}
 	settings, err := json.Marshal(map[string]string{
-		"authorize_url": e.AuthorizeURL, "token_url": e.TokenURL, "revoke_url": e.RevokeURL, "api_url": e.APIURL,
+		"authorize_url": e.AuthorizeURL, "token_url": e.TokenURL, "revoke_url": e.RevokeURL, "api_url": e.APIURL, "upload_url": e.UploadURL,
 		"client_id": e.ClientID,
 	})
 	if err != nil {

@@ -226,8 +226,17 @@ func pluginPath(name string) (string, error) {
 	return filepath.Join(filepath.Dir(self), name), nil
 }
 
-// plugin loads a plugin's binary under the policy for untrusted ones.
+// plugin loads a connector's binary under the policy for untrusted ones.
 func (e *engine) plugin(ctx context.Context, name string) (*launch.Plugin, error) {
+	return e.pluginOf(ctx, name, func(ctx context.Context, p host.Plugin) error {
+		_, err := host.Describe(ctx, p)
+		return err
+	})
+}
+
+// pluginOf loads a plugin's binary; describe says whether it is one of the
+// kind that is wanted.
+func (e *engine) pluginOf(ctx context.Context, name string, describe func(context.Context, host.Plugin) error) (*launch.Plugin, error) {
 	path, err := pluginPath(name)
 	if err != nil {
 		return nil, err
@@ -242,7 +251,7 @@ func (e *engine) plugin(ctx context.Context, name string) (*launch.Plugin, error
 	if p, err = e.launcher.Load(ctx, path, launch.AnyDigest()); err != nil {
 		return nil, err
 	}
-	if _, err := host.Describe(ctx, p); err != nil { // no connector: there is nothing to trust
+	if err := describe(ctx, p); err != nil { // another kind: there is nothing to trust
 		return nil, err
 	}
 	if err := e.record(p); err != nil {

@@ -76,7 +76,7 @@ func setUp() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	build := exec.CommandContext(ctx, "go", "build", "-o", bin+"/", "-ldflags", "-X main.version=v0.0.0-test",
-		"./host/cmd/connectorctl", "./plugin/cmd/box-connection", "./plugin/cmd/boxsim")
+		"./host/cmd/connectorctl", "./plugin/cmd/box-connection", "./plugin/cmd/box-operations", "./plugin/cmd/boxsim", "./plugin/operation/internal/probe")
 	build.Dir = filepath.Join("..", "..", "..")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)

@@ -41,6 +41,11 @@ func (a *app) showError(err error) {
 		a.showProblems(invalid.Problems)
 		return
 	}
+	var input *host.InvalidInput
+	if errors.As(err, &input) {
+		a.showProblems(input.Problems)
+		return
+	}
 	var d *connector.Diagnostic
 	if !errors.As(err, &d) {
 		d = connector.Errorf(connector.UsageWrong, connector.OriginHost, "%s", err).Suggest("See --help.")

@@ -20,7 +20,7 @@ func (a *app) pluginCommand() *cobra.Command {
 		Long: `Look at connector binaries. A bare name means the binary beside connectorctl;
 anything with a slash is a path.`,
 	})
-	cmd.AddCommand(a.describeCommand(), a.validateCommand(), a.trustCommand(), a.lintCommand(), a.diffCommand())
+	cmd.AddCommand(a.describeCommand(), a.validateCommand(), a.trustCommand(), a.lintCommand(), a.diffCommand(), a.pairCommand())
 	return cmd
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"sync"
 	"time"
@@ -154,7 +155,8 @@ func (p *process) signInURL() (string, error) {
 	return m[0], nil
 }
 
-// kill ends the process by force if it still runs.
+// kill ends the process by force if it still runs. The emulator ends with its
+// standard input, and clears away what was uploaded to it.
 func (p *process) kill() {
 	select {
 	case <-p.gone:
@@ -163,6 +165,13 @@ func (p *process) kill() {
 	}
 	if p.stdin != nil {
 		_ = p.stdin.Close()
+	}
+	if filepath.Base(p.cmd.Path) == "boxsim" {
+		select {
+		case <-p.gone:
+			return
+		case <-time.After(patience):
+		}
 	}
 	_ = p.cmd.Process.Kill() // it may have ended meanwhile
 	<-p.gone

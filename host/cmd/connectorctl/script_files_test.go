@@ -1,14 +1,17 @@
 package main_test
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -163,3 +166,39 @@ func cmdFlip(ts *testscript.TestScript, _ *world, args []string) error {
 	}
 	return nil
 }
+
+// random FILE BYTES makes a file of random bytes.
+func cmdRandom(ts *testscript.TestScript, _ *world, args []string) error {
+	if len(args) != 2 {
+		return errUsage
+	}
+	size, err := strconv.ParseInt(args[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(ts.MkAbs(args[0]))
+	if err != nil {
+		return err
+	}
+	_, err = io.CopyN(f, rand.Reader, size)
+	return errors.Join(err, f.Close())
+}
+
+// appears FILE waits until there is such a file.
+func cmdAppears(ts *testscript.TestScript, _ *world, args []string) error {
+	if len(args) != 1 {
+		return errUsage
+	}
+	for end := time.Now().Add(patience); ; {
+		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s doesn't appear", args[0])
+		}
+		time.Sleep(pollFile)
+	}
+}
+
+// pollFile is how often a file is looked for.
+const pollFile = 10 * time.Millisecond

@@ -181,12 +181,20 @@ func cmdSeen(_ *testscript.TestScript, w *world, args []string) error {
 	return err
 }
 
-// await QUERY waits until a request reaches the emulator.
+// await QUERY [N] waits until a request, or N of them, reach the emulator.
 func cmdAwait(_ *testscript.TestScript, w *world, args []string) error {
-	if len(args) != 1 {
+	n := 1
+	switch len(args) {
+	case 1:
+	case 2:
+		var err error
+		if n, err = strconv.Atoi(args[1]); err != nil {
+			return err
+		}
+	default:
 		return errUsage
 	}
-	return w.box.await(args[0], 1)
+	return w.box.await(args[0], n)
 }
 
 // issue NAME makes a private CA in NAME.pem and a certificate of it for

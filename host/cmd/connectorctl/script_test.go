@@ -47,6 +47,8 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"capture":   affirmative(cmdCapture),
 	"bytes":     affirmative(cmdBytes),
 	"replace":   affirmative(cmdReplace),
+	"random":    affirmative(cmdRandom),
+	"appears":   affirmative(cmdAppears),
 	"flip":      affirmative(cmdFlip),
 	"user":      affirmative(cmdUser),
 	"proxy":     affirmative(cmdProxy),

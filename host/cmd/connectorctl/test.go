@@ -15,16 +15,32 @@ import (
 func (a *app) testCommand() *cobra.Command {
 	var (
 		o       host.TestOptions
+		paired  []string
 		runtime string
 	)
 	cmd := &cobra.Command{
 		Use: "test NAME", Short: "Test a connection, and tell each check as it ends", Args: exactly(1),
-		RunE: a.onConnection(func(ctx context.Context, _ *engine, c *host.Connection, _ string) error {
+		PreRunE: func(*cobra.Command, []string) error {
+			if runtime != "" && len(paired) > 0 {
+				return usage("what --operations need is looked up here, so leave out --on")
+			}
+			return nil
+		},
+		RunE: a.onConnection(func(ctx context.Context, e *engine, c *host.Connection, _ string) error {
+			for _, name := range paired {
+				ops, err := e.operations(ctx, name)
+				if err != nil {
+					return err
+				}
+				defer ops.Close()
+				o.Operations = append(o.Operations, ops)
+			}
 			return a.test(testOf(ctx, c, runtime, o))
 		}),
 	}
 	cmd.Flags().StringVar(&runtime, "on", "", "the runtime to run the test on (default: here); see 'runtime list'")
 	cmd.Flags().StringSliceVar(&o.RequiredScopes, "scope", nil, "a scope that the connection's users need (repeatable)")
+	cmd.Flags().StringSliceVar(&paired, "operations", nil, "a plugin whose operations are paired with the connection (repeatable)")
 	return cmd
 }
 

@@ -2,7 +2,6 @@ package boxsim
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -20,7 +19,11 @@ func (s *Server) authenticate(c *call) (*accessToken, *answer) {
 		a := challenge(http.StatusUnauthorized, challengeInvalidToken)
 		return nil, &a
 	}
-	c.entry.User = token.grant.user.Login
+	c.token = token
+	c.entry.User, c.entry.Scopes, c.entry.Narrowed = token.grant.user.Login, token.scopes, token.pair == nil
+	if token.object != nil {
+		c.entry.Resource = token.object.kind + "/" + token.object.id
+	}
 	if token.grant.user.Deactivated {
 		a := apiRefusal(http.StatusUnauthorized, "unauthorized", "User has been deactivated", nil)
 		return nil, &a
@@ -36,18 +39,12 @@ func bearer(r *http.Request) (string, bool) {
 	return strings.TrimSpace(value), ok && strings.EqualFold(scheme, "bearer") && strings.TrimSpace(value) != ""
 }
 
-// readScopes let a token read folders and their lists.
-var readScopes = []string{"root_readonly", "root_readwrite", "base_explorer", "base_picker", "item_read", "item_readwrite"}
-
-// mayRead says why a token may not read an item, or nil. The caller holds s.mu.
-func (s *Server) mayRead(t *accessToken, it *item) *answer {
-	if !slices.ContainsFunc(readScopes, func(scope string) bool { return slices.Contains(t.scopes, scope) }) {
-		a := challenge(http.StatusForbidden, challengeInsufficientScope)
-		return &a
+// expirePresented lets the access token expire that a call presents.
+func (s *Server) expirePresented(c *call) {
+	value, _ := bearer(c.r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if token := s.accessTokens[value]; token != nil {
+		token.expiresAt = s.clock.now()
 	}
-	if t.object != nil && !it.within(t.object) {
-		a := apiRefusal(http.StatusForbidden, "access_denied_insufficient_permissions", "Access denied - insufficient permission", nil)
-		return &a
-	}
-	return nil
 }

@@ -10,6 +10,7 @@ const (
 	SurfaceAuthorize Surface = "authorize" // the consent page
 	SurfaceToken     Surface = "token"     // the token and revocation endpoints
 	SurfaceAPI       Surface = "api"       // calls with an access token
+	SurfaceContent   Surface = "content"   // calls about folders, files and uploads
 	SurfaceWeb       Surface = "web"       // a front server of Box, at any endpoint
 	SurfaceProxy     Surface = "proxy"     // something between the client and Box
 )
@@ -38,7 +39,7 @@ func (r Row) answer() answer {
 	switch {
 	case r.Code == "":
 		a = answer{status: r.Status, body: []byte(r.Body), contentType: guessType(r.Body)}
-	case r.Surface == SurfaceAPI:
+	case r.Surface == SurfaceAPI || r.Surface == SurfaceContent:
 		a = apiRefusal(r.Status, r.Code, r.Message, r.Context)
 	default:
 		a = oauthRefusal(r.Status, r.Code, r.Message)
@@ -64,6 +65,7 @@ func Catalogue() []Row {
 	rows = append(rows, assertionRows()...)
 	rows = append(rows, accountRows()...)
 	rows = append(rows, apiRows()...)
+	rows = append(rows, contentRows()...)
 	return append(rows, webRows()...)
 }
 

@@ -21,6 +21,8 @@ func TestEveryRowIsServed(t *testing.T) {
 		switch row.Surface {
 		case boxsim.SurfaceAPI:
 			r = s.api("/users/me", first.access)
+		case boxsim.SurfaceContent:
+			r = s.upload(first.access, "0", "refused.txt", "content")
 		case boxsim.SurfaceAuthorize:
 			r = s.must(s.request(http.MethodGet, s.authorizeURL(), ""))
 		default:
@@ -42,7 +44,7 @@ func TestEveryRowIsServed(t *testing.T) {
 			if html := strings.HasPrefix(row.Body, "<"); html != strings.HasPrefix(r.header.Get("Content-Type"), "text/html") {
 				t.Errorf("%s: type %q", row.Name, r.header.Get("Content-Type"))
 			}
-		case row.Surface == boxsim.SurfaceAPI:
+		case row.Surface == boxsim.SurfaceAPI || row.Surface == boxsim.SurfaceContent:
 			body := r.parse(t)
 			if body["type"] != "error" || body["status"] != float64(row.Status) || body["code"] != row.Code || body["message"] != row.Message ||
 				body["request_id"] == "" || body["help_url"] == "" || (body["context_info"] != nil) != (row.Context != nil) {
@@ -71,9 +73,10 @@ func TestEvidenceIsComplete(t *testing.T) {
 	for _, row := range boxsim.Catalogue() {
 		want = append(want, "row "+row.Name)
 	}
-	knobs := reflect.TypeFor[boxsim.Knobs]()
-	for i := range knobs.NumField() {
-		want = append(want, "knob "+knobs.Field(i).Tag.Get("json"))
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[boxsim.Knobs]()) {
+		if !field.Anonymous {
+			want = append(want, "knob "+field.Tag.Get("json"))
+		}
 	}
 	for _, id := range want {
 		if _, ok := entries[id]; !ok {
@@ -84,7 +87,7 @@ func TestEvidenceIsComplete(t *testing.T) {
 	for id := range entries {
 		kind, _, _ := strings.Cut(id, " ")
 		base, _, _ := strings.Cut(id, ": ")
-		if slices.Contains([]string{"row", "knob", "GET", "POST"}, kind) && !slices.Contains(want, base) {
+		if slices.Contains([]string{"row", "knob", "GET", "POST", "PUT", "DELETE", "OPTIONS"}, kind) && !slices.Contains(want, base) {
 			t.Errorf("%s doesn't exist", id)
 		}
 	}

@@ -28,6 +28,16 @@ type answer struct {
 	contentType string
 	header      map[string]string
 	body        []byte
+	file        *blobReader // in place of body: content
+	done        func()      // lets go of the content
+}
+
+// discard lets go of the content, sent or not.
+func (a *answer) discard() {
+	if a.done != nil {
+		a.done()
+		a.done = nil
+	}
 }
 
 // oauthError is the body of a refusal by the token and revocation endpoints.
@@ -76,6 +86,12 @@ func apiRefusal(status int, code, message string, context any) answer {
 		Type: "error", Status: status, Code: code, ContextInfo: context,
 		HelpURL: helpURL, Message: message, RequestID: randomString(16, lowercase),
 	})
+}
+
+// refusal is a row of the catalogue as an answer.
+func refusal(row string) *answer {
+	a := rowByName(row).answer()
+	return &a
 }
 
 func badParameter(reason, name, message string) answer {

@@ -32,7 +32,11 @@ type Entry struct {
 func Evidence() []Entry {
 	entries := append(signInEvidence(), tokenEvidence()...)
 	entries = append(entries, apiEvidence()...)
+	entries = append(entries, contentEvidence()...)
+	entries = append(entries, transferEvidence()...)
+	entries = append(entries, sessionEvidence()...)
 	entries = append(entries, knobEvidence()...)
+	entries = append(entries, contentKnobEvidence()...)
 	for _, r := range Catalogue() {
 		entries = append(entries, Entry{ID: "row " + r.Name, Grade: r.Grade, Reason: r.Reason})
 	}

@@ -78,6 +78,12 @@ type Action struct {
 	SlowBody Duration `json:"slow_body,omitempty"`
 	// Truncate breaks the connection in the middle of the body.
 	Truncate bool `json:"truncate,omitempty"`
+	// ExpireToken lets the access token expire that the request presents.
+	ExpireToken bool `json:"expire_token,omitempty"`
+	// AfterBytes lets the fault act once so many bytes have passed: of the
+	// content of an upload, or else of the answer's body. After_commit means
+	// the answer's body always. It can't replace an answer that is on its way.
+	AfterBytes int64 `json:"after_bytes,omitempty"`
 }
 
 func (f Fault) validate() error {
@@ -113,7 +119,13 @@ func (f Fault) validate() error {
 	if len(a.Body) > maxFaultBody || len(a.Headers) > maxFaultHeader {
 		bad("body must be at most %d bytes, headers at most %d", maxFaultBody, maxFaultHeader)
 	}
-	if raw, err := json.Marshal(Action{When: a.When}); err == nil {
+	if a.AfterBytes < 0 {
+		bad("after_bytes must not be negative")
+	}
+	if a.AfterBytes > 0 && a.When == AfterCommit && (a.Row != "" || a.Status != 0) {
+		bad("after_bytes of an answer excludes another answer")
+	}
+	if raw, err := json.Marshal(Action{When: a.When, AfterBytes: a.AfterBytes}); err == nil {
 		if have, err := json.Marshal(a); err == nil && string(raw) == string(have) {
 			bad("then: says nothing to do")
 		}

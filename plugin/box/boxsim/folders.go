@@ -26,7 +26,7 @@ var standardFolderFields = []string{
 }
 
 // kindOrder is the order in which lists show the types of items.
-var kindOrder = map[string]int{"folder": 0, "file": 1, "web_link": 2}
+var kindOrder = map[string]int{kindFolder: 0, kindFile: 1, kindWebLink: 2}
 
 // items is one page of a list.
 type items struct {
@@ -45,26 +45,19 @@ type sortOrder struct {
 
 // folder answers GET /2.0/folders/{folder_id}.
 func (s *Server) folder(c *call) answer {
-	it, refused := s.openFolder(c)
+	it, refused := s.open(c, kindFolder, mayRead)
 	if refused != nil {
 		return *refused
 	}
-	rec := it.record()
-	first, refused := listPage(it, url.Values{}, nil)
-	if refused != nil {
-		return *refused
+	if same := notModified(c, it); same != nil {
+		return *same
 	}
-	rec["item_collection"] = first
-	fields := requestedFields(c.r)
-	if fields == nil {
-		fields = standardFolderFields
-	}
-	return jsonAnswer(http.StatusOK, pick(rec, fields))
+	return s.folderAnswer(c, http.StatusOK, it)
 }
 
 // folderItems answers GET /2.0/folders/{folder_id}/items.
 func (s *Server) folderItems(c *call) answer {
-	it, refused := s.openFolder(c)
+	it, refused := s.open(c, kindFolder, mayRead)
 	if refused != nil {
 		return *refused
 	}
@@ -73,23 +66,6 @@ func (s *Server) folderItems(c *call) answer {
 		return *refused
 	}
 	return jsonAnswer(http.StatusOK, list)
-}
-
-func (s *Server) openFolder(c *call) (*item, *answer) {
-	token, refused := s.authenticate(c)
-	if refused != nil {
-		return nil, refused
-	}
-	id := c.r.PathValue("folder_id")
-	it := s.tree.items[id]
-	if it == nil || it.kind != "folder" {
-		a := itemNotFound("folder", id)
-		return nil, &a
-	}
-	if refused := s.mayRead(token, it); refused != nil {
-		return nil, refused
-	}
-	return it, nil
 }
 
 // listPage cuts one page out of a folder's list, by offset or by marker.
@@ -173,7 +149,7 @@ func sortItems(all []*item, by string, descending bool) {
 		case "id":
 			c = compareIDs(a.id, b.id)
 		case "date":
-			c = cmp.Compare(a.modified, b.modified)
+			c = a.modified.Compare(b.modified)
 		case "size":
 			c = cmp.Compare(a.size(), b.size())
 		}

@@ -41,8 +41,20 @@ type Request struct {
 	// "missing", whether the emulator enforces it or not.
 	PKCE string `json:"pkce,omitempty"`
 	// User is the login that the presented token belongs to, if any.
-	User  string `json:"user,omitempty"`
-	Stage Stage  `json:"stage"`
+	User string `json:"user,omitempty"`
+	// Scopes and Resource are those of the presented access token, and Narrowed
+	// says that it came from a token exchange. Resource is the item that it is
+	// restricted to, for example "folder/160000000001"; empty if there is none.
+	Scopes   []string `json:"scopes,omitempty"`
+	Resource string   `json:"resource,omitempty"`
+	Narrowed bool     `json:"narrowed,omitempty"`
+	// Range is the Content-Range of an upload's part, or the Range that a
+	// client asked for.
+	Range string `json:"range,omitempty"`
+	// Received counts the bytes of an upload's body, Sent those of the answer's.
+	Received int64 `json:"received,omitempty"`
+	Sent     int64 `json:"sent,omitempty"`
+	Stage    Stage `json:"stage"`
 	// Status is that of the answer; 0 while there is none.
 	Status int `json:"status"`
 	// Dropped says that the emulator broke the connection, ClientGone that the

@@ -72,6 +72,33 @@ type Knobs struct {
 	// TokenRate is the number of requests a second that the token endpoint
 	// takes before it answers 429. Zero, the default, is no limit.
 	TokenRate int `json:"token_rate"`
+	ContentKnobs
+}
+
+// ContentKnobs are those of uploads and of the search.
+type ContentKnobs struct {
+	// Quota is how many bytes of content the account holds, parts of unfinished
+	// uploads included; with 0 it is full. It also bounds what the emulator
+	// writes to the disk. The default is 8 GiB.
+	Quota int64 `json:"quota"`
+	// IndexDelay is how long, by the emulator's clock, a new item isn't found by
+	// the search yet: ten minutes.
+	IndexDelay Duration `json:"index_delay"`
+	// ChunkedMinimum is the smallest file, in bytes, that may be uploaded in
+	// parts: 20,000,000.
+	ChunkedMinimum int64 `json:"chunked_minimum"`
+	// PartSize is the size of the parts, in bytes. Zero, the default, takes 8
+	// MiB, and more for files that would have over 1,000 parts.
+	PartSize int64 `json:"part_size"`
+	// SessionLifetime is how long an upload in parts may take: 7 days.
+	SessionLifetime Duration `json:"session_lifetime"`
+	// ProcessingTime is how long, by the emulator's clock, a part isn't ready
+	// yet after it came. A commit in that time is answered with 202. The default
+	// is none.
+	ProcessingTime Duration `json:"processing_time"`
+	// AcceptRepeatedParts answers a part that is there already, with the same
+	// bytes, as if it were new. By default it is refused as an overlap.
+	AcceptRepeatedParts bool `json:"accept_repeated_parts"`
 }
 
 // DefaultKnobs returns the behaviour that is best supported by what is known
@@ -83,6 +110,10 @@ func DefaultKnobs() Knobs {
 		RefreshLifetime:     Duration(60 * 24 * time.Hour),
 		CodeLifetime:        Duration(30 * time.Second),
 		DenyDescription:     "The resource owner denied the request",
+		ContentKnobs: ContentKnobs{
+			Quota: 8 << 30, IndexDelay: Duration(10 * time.Minute), ChunkedMinimum: 20_000_000,
+			SessionLifetime: Duration(7 * 24 * time.Hour),
+		},
 	}
 }
 
@@ -96,6 +127,7 @@ func (k Knobs) validate() error {
 	}
 	for name, d := range map[string]Duration{
 		"access_lifetime": k.AccessLifetime, "refresh_lifetime": k.RefreshLifetime, "code_lifetime": k.CodeLifetime,
+		"index_delay": k.IndexDelay, "session_lifetime": k.SessionLifetime, "processing_time": k.ProcessingTime,
 	} {
 		if d < 0 || time.Duration(d) > maxOffset {
 			errs = append(errs, fmt.Errorf("%s: out of range", name))
@@ -109,6 +141,14 @@ func (k Knobs) validate() error {
 	}
 	if k.TokenRate < 0 {
 		errs = append(errs, errors.New("token_rate: must not be negative"))
+	}
+	for name, n := range map[string]int64{"quota": k.Quota, "chunked_minimum": k.ChunkedMinimum, "part_size": k.PartSize} {
+		if n < 0 || n > maxUpload*1000 {
+			errs = append(errs, fmt.Errorf("%s: out of range", name))
+		}
+	}
+	if k.SessionLifetime == 0 {
+		errs = append(errs, errors.New("session_lifetime must not be zero"))
 	}
 	return errors.Join(errs...)
 }

@@ -35,6 +35,9 @@ type ListenOptions struct {
 	// AllowRemote lets it listen on addresses that other machines can reach.
 	// The emulator hands tokens to whoever asks, so think twice.
 	AllowRemote bool
+	// ContentAddr is a second address, which serves uploads and downloads as
+	// Box's other hosts do. If empty it is a free port beside the first.
+	ContentAddr string
 }
 
 // Instance is an emulator that listens.
@@ -58,37 +61,65 @@ func Listen(ctx context.Context, addr string, opts Options, serve ListenOptions)
 	if !loopback(host) && !serve.AllowRemote {
 		return nil, fmt.Errorf("listen on %q: %w", addr, ErrNotLoopback)
 	}
+	content := serve.ContentAddr
+	if content == "" {
+		content = net.JoinHostPort(host, "0")
+	}
+	if contentHost, _, err := net.SplitHostPort(content); err != nil {
+		return nil, fmt.Errorf("address of the content: %w", err)
+	} else if !loopback(contentHost) && !serve.AllowRemote {
+		return nil, fmt.Errorf("listen on %q: %w", content, ErrNotLoopback)
+	}
 	s, err := New(opts)
 	if err != nil {
 		return nil, err
 	}
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", addr)
+	ln, baseURL, err := listen(ctx, addr, serve.TLS)
 	if err != nil {
 		return nil, err
 	}
-	_, port, err := net.SplitHostPort(ln.Addr().String())
+	contentLn, contentURL, err := listen(ctx, content, serve.TLS)
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
+	s.contentURL = contentURL
+	ctx, cancel := context.WithCancel(ctx)
+	in := &Instance{Server: s, baseURL: baseURL, stop: cancel, ended: make(chan struct{})}
+	go in.run(ctx, ln, contentLn)
+	return in, nil
+}
+
+// listen opens one address and returns its URL.
+func listen(ctx context.Context, addr string, secure *tls.Config) (net.Listener, string, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, "", err
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, "", err
+	}
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		return nil, "", errors.Join(err, ln.Close())
+	}
 	scheme := "http"
-	if serve.TLS != nil {
+	if secure != nil {
 		scheme = "https"
-		cfg := serve.TLS.Clone()
+		cfg := secure.Clone()
 		cfg.NextProtos = []string{"http/1.1"} // a connection of HTTP/2 can't be dropped alone
 		ln = tls.NewListener(ln, cfg)
 	}
 	if host == "" {
 		host = "localhost"
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	in := &Instance{Server: s, baseURL: scheme + "://" + net.JoinHostPort(host, port), stop: cancel, ended: make(chan struct{})}
-	go in.run(ctx, ln)
-	return in, nil
+	return ln, scheme + "://" + net.JoinHostPort(host, port), nil
 }
 
-func (in *Instance) run(ctx context.Context, ln net.Listener) {
+func (in *Instance) run(ctx context.Context, listeners ...net.Listener) {
 	defer close(in.ended)
+	defer in.Server.Close()
 	defer in.stop()
 	requests, cancelRequests := context.WithCancel(context.Background())
 	defer cancelRequests()
@@ -97,22 +128,26 @@ func (in *Instance) run(ctx context.Context, ln net.Listener) {
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(in.log.Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return requests },
 	}
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
+	served := make(chan error, len(listeners))
+	for _, ln := range listeners {
+		go func() { served <- srv.Serve(ln) }()
+	}
+	left := len(listeners)
 	select {
 	case err := <-served:
-		in.err = err
-		return
+		in.err, left = err, left-1
 	case <-ctx.Done():
 	}
 	cancelRequests() // ends holds and waits
 	limit, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	if err := srv.Shutdown(limit); err != nil {
-		in.err = errors.Join(err, srv.Close())
+		in.err = errors.Join(in.err, err, srv.Close())
 	}
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		in.err = errors.Join(in.err, err)
+	for ; left > 0; left-- {
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			in.err = errors.Join(in.err, err)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package boxsim
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"mime"
 	"net/http"
@@ -26,8 +27,13 @@ type call struct {
 	r      *http.Request
 	form   url.Values // of the body alone
 	formOK bool       // the body was a form
-	entry  Request
-	tooBig bool
+	body   []byte     // unless the route receives content
+	token  *accessToken
+	in     *intake // if the route receives content
+	// What a route has received: an upload, a part, or what a commit is about.
+	arrival *arrival
+	entry   Request
+	tooBig  bool
 }
 
 // note records a token's fingerprint.
@@ -41,19 +47,14 @@ func (c *call) note(name, token string) {
 	c.entry.Tokens[name] = Fingerprint(token)
 }
 
-// newCall reads the request. The body is read to its end even if it isn't
-// wanted, since only then does the server notice a client that goes away.
-func newCall(w http.ResponseWriter, r *http.Request, now time.Time) *call {
+// newCall looks at the request, and reads its body unless that is content.
+func newCall(w http.ResponseWriter, r *http.Request, now time.Time, content bool) *call {
 	c := &call{r: r, form: url.Values{}, entry: Request{
 		Time: now, Method: clip(r.Method), Path: clip(r.URL.Path), UserAgent: clip(r.UserAgent()), Stage: Arrived,
+		Range: clip(cmp.Or(r.Header.Get("Content-Range"), r.Header.Get("Range"))),
 	}}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	c.tooBig = err != nil
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err == nil && kind == "application/x-www-form-urlencoded" && !c.tooBig {
-		if form, err := url.ParseQuery(string(body)); err == nil {
-			c.form, c.formOK = form, true
-		}
+	if !content {
+		c.readBody(w)
 	}
 	c.entry.GrantType, c.entry.ClientID = clip(c.form.Get("grant_type")), clip(c.form.Get("client_id"))
 	if c.entry.ClientID == "" && strings.HasSuffix(r.URL.Path, "/authorize") {
@@ -71,6 +72,22 @@ func newCall(w http.ResponseWriter, r *http.Request, now time.Time) *call {
 	return c
 }
 
+// readBody reads the body to its end even if it isn't wanted, since only then
+// does the server notice a client that goes away.
+func (c *call) readBody(w http.ResponseWriter) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, c.r.Body, maxBody))
+	c.tooBig = err != nil
+	c.body = body
+	kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if err == nil && kind == "application/x-www-form-urlencoded" && !c.tooBig {
+		if form, err := url.ParseQuery(string(body)); err == nil {
+			c.form, c.formOK = form, true
+		}
+	}
+	// The rest of the call may take longer than the reading of a request.
+	extend(http.NewResponseController(w).SetReadDeadline, writeTimeout)
+}
+
 func clip(text string) string {
 	if len(text) > maxNoted {
 		text = text[:maxNoted]
@@ -78,10 +95,10 @@ func clip(text string) string {
 	return strings.ToValidUTF8(text, "\uFFFD")
 }
 
-// serve carries a request through: read it, meet it with a fault, let it take
-// effect, answer it.
+// serve carries a request through: look at it, meet it with a fault, take its
+// content, let it take effect, answer it.
 func (s *Server) serve(rt route, w http.ResponseWriter, r *http.Request) {
-	c := newCall(w, r, s.clock.now())
+	c := newCall(w, r, s.clock.now(), rt.receive != nil)
 	s.journal.open(&c.entry)
 	f := s.faults.meet(&c.entry)
 	var then Action
@@ -89,49 +106,113 @@ func (s *Server) serve(rt route, w http.ResponseWriter, r *http.Request) {
 		then = f.Then
 		c.entry.Fault = f.ID
 	}
+	if rt.receive != nil {
+		c.in = &intake{s: s, c: c, w: w, body: r.Body}
+		extend(http.NewResponseController(w).SetReadDeadline, writeTimeout)
+	}
+	// A fault in the middle acts on the content of an upload, or else on the
+	// answer's body.
+	midway := then.AfterBytes > 0
 	var a *answer
-	if f != nil && then.When != AfterCommit {
+	switch {
+	case f == nil || then.When == AfterCommit:
+	case midway && c.in != nil:
+		c.in.fault = f
+	case !midway:
 		var goOn bool
-		if a, goOn = s.strike(c, f, w); !goOn {
+		if a, goOn = s.strike(c, f); !goOn {
+			s.cut(c, w)
+			return
+		}
+	}
+	if a == nil {
+		var goOn bool
+		if a, goOn = s.receive(rt, c); !goOn {
 			return
 		}
 	}
 	if a == nil {
 		a = s.effect(rt, c)
-		if f != nil && then.When == AfterCommit {
-			spoilt, goOn := s.strike(c, f, w)
+		if f != nil && then.When == AfterCommit && !midway {
+			spoilt, goOn := s.strike(c, f)
 			if !goOn {
+				a.discard()
+				s.cut(c, w)
 				return
 			}
 			if spoilt != nil {
+				a.discard()
 				a = spoilt
 			}
 		}
 	}
-	// What was answered is written down before it is sent, so that a client
-	// that has its answer finds the request in the journal.
+	if c.in != nil {
+		c.in.drain()
+		extend(http.NewResponseController(w).SetReadDeadline, writeTimeout)
+		if then.When != AfterCommit {
+			f, then.AfterBytes = nil, 0
+		}
+	}
 	c.entry.Status = a.status
 	c.entry.Dropped = then.Truncate
+	// What was answered is written down before it is sent, so that a client
+	// that has its answer finds the request in the journal. How far a file came
+	// is known afterwards.
+	wait := then.AfterBytes > 0 || a.file != nil
+	if wait {
+		s.journal.set(&c.entry)
+	} else {
+		s.finish(c)
+	}
+	s.write(c, w, *a, f, then)
+	a.discard()
+	if wait {
+		s.finish(c)
+	}
+}
+
+// receive takes the content of an upload. It returns the refusal, if there is
+// one, and whether the request goes on.
+func (s *Server) receive(rt route, c *call) (*answer, bool) {
+	if rt.receive == nil {
+		return nil, true
+	}
+	a, err := rt.receive(s, c)
+	if err == nil {
+		return a, true
+	}
+	if c.in.spoil != nil {
+		return c.in.spoil, true
+	}
+	s.cut(c, c.in.w) // the body isn't whole, so that there is nothing to answer
+	return nil, false
+}
+
+// cut ends a call without an answer. Content that was taken has been given
+// back by then.
+func (s *Server) cut(c *call, w http.ResponseWriter) {
 	s.finish(c)
-	s.write(w, r, *a, then)
+	if c.entry.Dropped || c.in != nil {
+		s.drop(w)
+	}
 }
 
 // strike lets a fault act. It returns an answer in place of the real one, if
 // there is one, and whether the request goes on.
-func (s *Server) strike(c *call, f *fault, w http.ResponseWriter) (*answer, bool) {
+func (s *Server) strike(c *call, f *fault) (*answer, bool) {
 	if f.Then.Hold {
 		c.entry.Stage = Held
 		s.journal.set(&c.entry)
 	}
+	if f.Then.ExpireToken {
+		s.expirePresented(c)
+	}
 	if !f.pause(c.r.Context()) {
 		c.entry.ClientGone = true
-		s.finish(c)
 		return nil, false
 	}
 	if f.Then.Drop {
 		c.entry.Dropped = true
-		s.finish(c)
-		s.drop(w)
 		return nil, false
 	}
 	return f.replacement(), true
@@ -171,11 +252,17 @@ func (s *Server) drop(w http.ResponseWriter) {
 
 // write sends an answer. Box sends its header names in lower case; net/http
 // would make them canonical, so they are put into the map as they are.
-func (s *Server) write(w http.ResponseWriter, r *http.Request, a answer, then Action) {
+func (s *Server) write(c *call, w http.ResponseWriter, a answer, f *fault, then Action) {
+	out := outgoing{s: s, w: w, c: c, from: bytes.NewReader(a.body), size: int64(len(a.body))}
+	if a.file != nil {
+		out.from, out.size = a.file, a.file.left
+	}
 	h := w.Header()
 	h["Date"] = []string{s.clock.now().UTC().Format(http.TimeFormat)}
 	h["box-request-id"] = []string{randomString(26, lowercase)}
-	h["Content-Length"] = []string{strconv.Itoa(len(a.body))}
+	if a.status != http.StatusNoContent && a.status != http.StatusNotModified {
+		h["Content-Length"] = []string{strconv.FormatInt(out.size, 10)}
+	}
 	if a.contentType != "" {
 		h["Content-Type"] = []string{a.contentType}
 	}
@@ -185,39 +272,9 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, a answer, then Ac
 		}
 	}
 	w.WriteHeader(a.status)
-	if r.Method == http.MethodHead {
-		return
+	if c.r.Method != http.MethodHead {
+		out.all(f, then)
 	}
-	switch {
-	case then.Truncate:
-		s.send(w, a.body[:len(a.body)/2])
-		s.drop(w)
-	case then.SlowBody > 0 && len(a.body) > 0:
-		s.drip(w, r, a.body, time.Duration(then.SlowBody))
-	default:
-		if _, err := io.Copy(w, bytes.NewReader(a.body)); err != nil {
-			s.log.Debug("answering", "error", err)
-		}
-	}
-}
-
-// drip sends the body piece by piece.
-func (s *Server) drip(w http.ResponseWriter, r *http.Request, body []byte, total time.Duration) {
-	step := max(1, (len(body)+slowSteps-1)/slowSteps)
-	for len(body) > 0 {
-		n := min(step, len(body))
-		if !rest(r.Context(), total/slowSteps) || !s.send(w, body[:n]) {
-			return
-		}
-		body = body[n:]
-	}
-}
-
-func (s *Server) send(w http.ResponseWriter, piece []byte) bool {
-	if _, err := w.Write(piece); err != nil {
-		return false
-	}
-	return http.NewResponseController(w).Flush() == nil
 }
 
 // wireName is a header's name as it is sent. Those that net/http looks at

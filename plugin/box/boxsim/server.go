@@ -1,6 +1,7 @@
 package boxsim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,6 +29,10 @@ type Options struct {
 	Users []User
 	// ControlToken guards the control API. If empty it is made up.
 	ControlToken string
+	// ContentFolder is where the private folder is made that holds the content
+	// of uploads, and that Close removes; the system's folder for temporary
+	// files if empty.
+	ContentFolder string
 	// Knobs is the behaviour; nil means [DefaultKnobs].
 	Knobs *Knobs
 	// Now is the clock that the emulator's offset is added to; time.Now if nil.
@@ -52,6 +57,8 @@ type Server struct {
 	journal    *journal
 	faults     *faults
 	limits     limits
+	store      *store
+	contentURL string // where uploads and downloads are served; empty: where the request came to
 
 	mu            sync.Mutex // guards what follows
 	knobs         Knobs
@@ -63,6 +70,8 @@ type Server struct {
 	refreshTokens map[string]*refreshToken
 	pairs         []*pair // in the order of issue
 	tokenTimes    []time.Time
+	tickets       map[string]*ticket
+	sessions      map[string]*uploadSession
 	counters      Counters
 }
 
@@ -70,18 +79,20 @@ type Server struct {
 type route struct {
 	pattern string
 	handle  func(*Server, *call) answer
+	// receive, if there is one, takes the content of the request before the
+	// handler runs, without s.mu. It returns a refusal, or errCut.
+	receive func(*Server, *call) (*answer, error)
 }
 
 func routes() []route {
-	return []route{
-		{"GET /api/oauth2/authorize", (*Server).authorize},
-		{"POST /api/oauth2/authorize", (*Server).decide},
-		{"POST /oauth2/token", (*Server).token},
-		{"POST /oauth2/revoke", (*Server).revokeToken},
-		{"GET /2.0/users/me", (*Server).usersMe},
-		{"GET /2.0/folders/{folder_id}", (*Server).folder},
-		{"GET /2.0/folders/{folder_id}/items", (*Server).folderItems},
+	own := []route{
+		{pattern: "GET /api/oauth2/authorize", handle: (*Server).authorize},
+		{pattern: "POST /api/oauth2/authorize", handle: (*Server).decide},
+		{pattern: "POST /oauth2/token", handle: (*Server).token},
+		{pattern: "POST /oauth2/revoke", handle: (*Server).revokeToken},
+		{pattern: "GET /2.0/users/me", handle: (*Server).usersMe},
 	}
+	return append(own, contentRoutes()...)
 }
 
 // Endpoints lists the emulated endpoints as patterns of http.ServeMux.
@@ -108,6 +119,7 @@ func newServer(opts Options, bounds limits) (*Server, error) {
 		clock: &clock{base: opts.Now}, journal: newJournal(bounds.requests), limits: bounds, faults: &faults{},
 		knobs: DefaultKnobs(), consents: map[string]*consent{}, codes: map[string]*code{},
 		accessTokens: map[string]*accessToken{}, refreshTokens: map[string]*refreshToken{},
+		tickets: map[string]*ticket{}, sessions: map[string]*uploadSession{}, store: &store{parent: opts.ContentFolder},
 	}
 	for _, made := range []*string{&s.clientID, &s.clientSecret, &s.controlToken} {
 		if *made == "" {
@@ -172,27 +184,43 @@ func (s *Server) check() error {
 // ServeHTTP answers as Box, or under /_sim/ as the emulator itself.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Close releases the requests that faults hold, and removes the faults. The
-// handler still answers afterwards.
-func (s *Server) Close() { s.faults.release("", true) }
+// Close releases the requests that faults hold, and removes the faults and the
+// content of uploads. The handler still answers afterwards, but takes no
+// content.
+func (s *Server) Close() {
+	s.faults.release("", true)
+	s.store.close(s.log)
+}
 
 // unknown answers what isn't emulated.
 func (s *Server) unknown(c *call) answer {
 	for _, rt := range routes() {
-		if _, path, _ := strings.Cut(rt.pattern, " "); path == c.r.URL.Path {
+		if _, pattern, _ := strings.Cut(rt.pattern, " "); sameShape(pattern, c.r.URL.Path) {
 			return apiRefusal(http.StatusMethodNotAllowed, "method_not_allowed", "Method Not Allowed", nil)
 		}
 	}
 	return apiRefusal(http.StatusNotFound, "not_found", "Not Found", nil)
 }
 
+// sameShape compares a path with a pattern of package http.
+func sameShape(pattern, path string) bool {
+	return slices.EqualFunc(strings.Split(pattern, "/"), strings.Split(path, "/"), func(p, segment string) bool {
+		return p == segment || strings.HasPrefix(p, "{")
+	})
+}
+
 // Info is what a client needs to use an emulator. It holds its secrets.
 type Info struct {
-	BaseURL      string   `json:"base_url"`
-	AuthorizeURL string   `json:"authorize_url"`
-	TokenURL     string   `json:"token_url"`
-	RevokeURL    string   `json:"revoke_url"`
-	APIURL       string   `json:"api_url"`
+	BaseURL      string `json:"base_url"`
+	AuthorizeURL string `json:"authorize_url"`
+	TokenURL     string `json:"token_url"`
+	RevokeURL    string `json:"revoke_url"`
+	APIURL       string `json:"api_url"`
+	// UploadURL is the base of the API for uploads.
+	UploadURL string `json:"upload_url"`
+	// ContentURL is the origin of uploads and of downloads, whose addresses
+	// need no token.
+	ContentURL   string   `json:"content_url"`
 	ControlURL   string   `json:"control_url"`
 	ClientID     string   `json:"client_id"`
 	ClientSecret string   `json:"client_secret"`
@@ -205,7 +233,9 @@ type Info struct {
 // its credentials.
 func (s *Server) Info(baseURL string) Info {
 	base := strings.TrimRight(baseURL, "/")
+	content := cmp.Or(s.contentURL, base)
 	return Info{
+		UploadURL: content + "/api/2.0", ContentURL: content,
 		BaseURL: base, AuthorizeURL: base + "/api/oauth2/authorize", TokenURL: base + "/oauth2/token",
 		RevokeURL: base + "/oauth2/revoke", APIURL: base + "/2.0", ControlURL: base + "/_sim",
 		ClientID: s.clientID, ClientSecret: s.clientSecret, ControlToken: s.controlToken,

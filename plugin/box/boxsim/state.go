@@ -63,6 +63,7 @@ type State struct {
 	RefreshTokens []RefreshTokenState `json:"refresh_tokens"`
 	Counters      Counters            `json:"counters"`
 	LastRequest   int64               `json:"last_request"`
+	Content       ContentState        `json:"content"`
 }
 
 func (t *refreshToken) works(now time.Time) bool {
@@ -76,7 +77,7 @@ func (s *Server) State() State {
 	defer s.mu.Unlock()
 	now := s.clock.now()
 	out := State{
-		Clock: s.clock.read(), Knobs: s.knobs, Counters: s.counters, LastRequest: last,
+		Clock: s.clock.read(), Knobs: s.knobs, Counters: s.counters, LastRequest: last, Content: s.contentState(),
 		AccessTokens: []AccessTokenState{}, RefreshTokens: []RefreshTokenState{},
 	}
 	for _, t := range s.accessTokens {

@@ -1,70 +1,134 @@
 package boxsim
 
 import (
-	"crypto/sha1" //nolint:gosec // Box's own content hash, not a protection
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // rootID is the folder that holds everything.
 const rootID = "0"
 
-// item is a folder, a file or a web link. All users see the same tree.
-type item struct {
-	id       string
-	kind     string // folder, file or web_link
-	name     string
-	parent   *item // nil for the root
-	children []*item
-	content  []byte // files
-	url      string // web links
-	link     string // shared link, if any
-	modified string
-	owner    *User
-}
-
-// tree is the content of the emulated Box.
+// tree is the content of the emulated Box. All users see the same.
 type tree struct {
 	items map[string]*item
+	trash []*item // what was deleted, without its content
+	last  int     // the last number given to a new item or version
 }
+
+// seeded and changed are the times of the items that an emulator begins with.
+var (
+	seeded  = time.Date(2025, 11, 2, 8, 0, 0, 0, pacific)
+	changed = time.Date(2026, 1, 15, 16, 45, 10, 0, pacific)
+)
 
 // newTree returns the few items that an emulator begins with.
 func newTree(owner *User) *tree {
 	t := &tree{items: map[string]*item{}}
-	root := t.add(nil, owner, item{id: rootID, kind: "folder", name: "All Files"})
-	contracts := t.add(root, owner, item{id: "160000000001", kind: "folder", name: "Contracts", link: "https://app.box.com/s/contractsx0000000000000000000000"})
-	year := t.add(contracts, owner, item{id: "160000000002", kind: "folder", name: "2026"})
-	t.add(root, owner, item{id: "160000000003", kind: "folder", name: "Empty"})
-	t.add(root, owner, item{id: "160000000004", kind: "folder", name: "Überblick"})
-	t.add(root, owner, item{id: "920000000001", kind: "file", name: "Budget.csv", content: []byte("quarter,amount\n1,1200\n2,1350\n")})
-	t.add(root, owner, item{id: "920000000002", kind: "file", name: "Welcome.txt", content: []byte("Welcome to the emulated Box.\n")})
-	t.add(root, owner, item{id: "510000000001", kind: "web_link", name: "Intranet", url: "https://intranet.example/"})
-	t.add(contracts, owner, item{id: "920000000003", kind: "file", name: "Frame agreement.txt", content: []byte("Frame agreement\n")})
+	seed := func(parent *item, it item, content string) *item {
+		it.owner, it.creator, it.modifier = owner, owner, owner
+		it.created, it.modified, it.contentCreated, it.contentModified = seeded, changed, seeded, changed
+		if it.kind == kindFile {
+			it.versions = []*version{{id: "8" + it.id, number: 1, name: it.name, by: owner, at: changed, blob: memoryBlob([]byte(content))}}
+		}
+		return t.add(parent, &it)
+	}
+	root := seed(nil, item{id: rootID, kind: kindFolder, name: "All Files"}, "")
+	contracts := seed(root, item{id: "160000000001", kind: kindFolder, name: "Contracts", link: &sharedLink{
+		url: "https://app.box.com/s/contractsx0000000000000000000000", access: "company", download: true,
+	}}, "")
+	year := seed(contracts, item{id: "160000000002", kind: kindFolder, name: "2026"}, "")
+	seed(root, item{id: "160000000003", kind: kindFolder, name: "Empty"}, "")
+	seed(root, item{id: "160000000004", kind: kindFolder, name: "Überblick"}, "")
+	seed(root, item{id: "920000000001", kind: kindFile, name: "Budget.csv"}, "quarter,amount\n1,1200\n2,1350\n")
+	seed(root, item{id: "920000000002", kind: kindFile, name: "Welcome.txt"}, "Welcome to the emulated Box.\n")
+	seed(root, item{id: "510000000001", kind: kindWebLink, name: "Intranet", url: "https://intranet.example/"}, "")
+	seed(contracts, item{id: "920000000003", kind: kindFile, name: "Frame agreement.txt"}, "Frame agreement\n")
 	for n := range 5 {
-		t.add(year, owner, item{
-			id: fmt.Sprintf("92000000001%d", n), kind: "file", name: fmt.Sprintf("Order %d.txt", n+1),
-			content: []byte(strings.Repeat(fmt.Sprintf("line of order %d\n", n+1), n+1)),
-		})
+		seed(year, item{id: fmt.Sprintf("92000000001%d", n), kind: kindFile, name: fmt.Sprintf("Order %d.txt", n+1)},
+			strings.Repeat(fmt.Sprintf("line of order %d\n", n+1), n+1))
 	}
 	return t
 }
 
-func (t *tree) add(parent *item, owner *User, it item) *item {
-	it.parent, it.owner, it.modified = parent, owner, "2026-01-15T16:45:10-08:00"
-	p := &it
-	t.items[it.id] = p
-	if parent != nil {
-		parent.children = append(parent.children, p)
-	}
-	return p
+// number makes an ID that Box could have given: its kind's first digits and a
+// number that isn't given twice.
+func (t *tree) number(kind string) string {
+	t.last++
+	return fmt.Sprintf("%s%010d", map[string]string{kindFolder: "16", kindFile: "92", "version": "892"}[kind], 1000+t.last)
 }
+
+func (t *tree) add(parent, it *item) *item {
+	it.parent = parent
+	t.items[it.id] = it
+	if parent != nil {
+		parent.children = append(parent.children, it)
+	}
+	return it
+}
+
+// find returns an item of a kind, or nil.
+func (t *tree) find(kind, id string) *item {
+	if it := t.items[id]; it != nil && it.kind == kind {
+		return it
+	}
+	return nil
+}
+
+// trashed says whether an item of a kind lies in the trash.
+func (t *tree) trashed(kind, id string) bool {
+	return slices.ContainsFunc(t.trash, func(it *item) bool { return it.kind == kind && it.id == id })
+}
+
+// move puts an item into another folder.
+func (t *tree) move(it, parent *item) {
+	it.parent.children = slices.DeleteFunc(it.parent.children, func(c *item) bool { return c == it })
+	it.parent = parent
+	parent.children = append(parent.children, it)
+}
+
+// remove puts an item and all below it into the trash and returns the contents
+// that nobody needs any more.
+func (t *tree) remove(it *item, now time.Time) []*blob {
+	it.parent.children = slices.DeleteFunc(it.parent.children, func(c *item) bool { return c == it })
+	var freed []*blob
+	var sweep func(*item)
+	sweep = func(it *item) {
+		delete(t.items, it.id)
+		it.trashedAt = now
+		t.trash = append(t.trash, it)
+		for _, v := range it.versions {
+			freed = append(freed, v.blob)
+		}
+		for _, c := range it.children {
+			sweep(c)
+		}
+	}
+	sweep(it)
+	if over := len(t.trash) - maxTrash; over > 0 {
+		t.trash = slices.Delete(t.trash, 0, over)
+	}
+	return freed
+}
+
+// maxTrash bounds how many deleted items are remembered.
+const maxTrash = 10_000
 
 func (t *tree) byLink(link string) *item {
 	for _, it := range t.items {
-		if it.link != "" && it.link == link {
+		if it.link != nil && it.link.url == link {
 			return it
+		}
+	}
+	return nil
+}
+
+// named finds an item by its name in a folder. As at Box, case doesn't matter.
+func (it *item) named(name string) *item {
+	for _, c := range it.children {
+		if strings.EqualFold(c.name, name) {
+			return c
 		}
 	}
 	return nil
@@ -78,71 +142,4 @@ func (it *item) within(folder *item) bool {
 		}
 	}
 	return false
-}
-
-func (it *item) size() int64 {
-	n := int64(len(it.content))
-	for _, c := range it.children {
-		n += c.size()
-	}
-	return n
-}
-
-// mini is the item as it appears in lists.
-func (it *item) mini() map[string]any {
-	m := map[string]any{"type": it.kind, "id": it.id, "name": it.name}
-	if it.parent == nil {
-		m["sequence_id"], m["etag"] = nil, nil // the root has neither
-	} else {
-		m["sequence_id"], m["etag"] = "0", "0"
-	}
-	switch it.kind {
-	case "file":
-		sum := sha1.Sum(it.content) //nolint:gosec // see the import
-		hash := hex.EncodeToString(sum[:])
-		m["sha1"] = hash
-		m["file_version"] = map[string]any{"type": "file_version", "id": "8" + it.id, "sha1": hash}
-	case "web_link":
-		m["url"] = it.url
-	}
-	return m
-}
-
-// record is everything that the emulator knows about the item.
-func (it *item) record() map[string]any {
-	m := it.mini()
-	m["description"] = ""
-	m["size"] = it.size()
-	m["item_status"] = "active"
-	m["shared_link"], m["trashed_at"], m["purged_at"] = nil, nil, nil
-	m["parent"], m["created_at"], m["modified_at"] = nil, nil, nil
-	m["content_created_at"], m["content_modified_at"] = nil, nil
-	if it.link != "" {
-		m["shared_link"] = map[string]any{
-			"url": it.link, "access": "company", "effective_access": "company", "effective_permission": "can_download",
-			"is_password_enabled": false, "download_count": 0, "preview_count": 0,
-		}
-	}
-	owner := it.owner.mini()
-	m["created_by"], m["modified_by"], m["owned_by"] = owner, owner, owner
-	path := []map[string]any{}
-	for p := it.parent; p != nil; p = p.parent {
-		path = append(path, p.mini())
-	}
-	slices.Reverse(path)
-	m["path_collection"] = map[string]any{"total_count": len(path), "entries": path}
-	if it.parent != nil {
-		m["parent"] = it.parent.mini()
-		m["created_at"], m["modified_at"] = "2025-11-02T08:00:00-08:00", it.modified
-		m["content_created_at"], m["content_modified_at"] = "2025-11-02T08:00:00-08:00", it.modified
-	}
-	if it.kind == "folder" {
-		m["folder_upload_email"] = nil
-		m["has_collaborations"] = false
-		m["permissions"] = map[string]any{
-			"can_delete": true, "can_download": true, "can_invite_collaborator": true, "can_rename": true,
-			"can_set_share_access": true, "can_share": true, "can_upload": true,
-		}
-	}
-	return m
 }

@@ -36,6 +36,9 @@ type settings struct {
 	tokenRate        int
 	rotation         string
 	accessLifetime   time.Duration
+	listenContent    string
+	contentFolder    string
+	indexDelay       time.Duration
 }
 
 func newRoot(stdin io.Reader) *cobra.Command {
@@ -44,7 +47,8 @@ func newRoot(stdin io.Reader) *cobra.Command {
 		Use:   "boxsim",
 		Short: "Serve an emulator of Box on this machine",
 		Long: `Serve an emulator of Box's sign-in, token and revocation endpoints and of a
-small tree of folders. All state is in memory. Tests steer it through its
+tree of folders and files. State is in memory, the content of uploads in a
+private folder that is removed at the end. Tests steer it through its
 control API, whose address and token it prints when it starts.`,
 		Args:          noArgs,
 		Version:       versionText(),
@@ -70,6 +74,9 @@ control API, whose address and token it prints when it starts.`,
 	f.StringVar(&s.rotation, "rotation", string(boxsim.ReplayUntilUsed),
 		fmt.Sprintf("what becomes of a spent refresh token:\n%s, %s or %s", boxsim.ReplayUntilUsed, boxsim.StrictSingleUse, boxsim.DistinctChildren))
 	f.DurationVar(&s.accessLifetime, "access-lifetime", 0, "lifetime of access tokens; 0 varies it from 60 to 70 minutes")
+	f.StringVar(&s.listenContent, "listen-content", "", "address of uploads and downloads, which Box has on other hosts\n(default: a free port beside the first)")
+	f.StringVar(&s.contentFolder, "content-folder", "", "where the private folder for uploads is made (default: the system's\nfolder for temporary files)")
+	f.DurationVar(&s.indexDelay, "index-delay", time.Duration(boxsim.DefaultKnobs().IndexDelay), "how long the search doesn't find a new item yet")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.SetVersionTemplate("boxsim {{.Version}}\n")
 	root.CompletionOptions.DisableDefaultCmd = true
@@ -170,13 +177,15 @@ func (s settings) options(stderr io.Writer) (boxsim.Options, boxsim.ListenOption
 	knobs := boxsim.DefaultKnobs()
 	knobs.AutoConsent, knobs.TokenRate = s.autoConsent, s.tokenRate
 	knobs.Rotation, knobs.AccessLifetime = boxsim.Rotation(s.rotation), boxsim.Duration(s.accessLifetime)
+	knobs.IndexDelay = boxsim.Duration(s.indexDelay)
 	opts := boxsim.Options{
 		ClientID: s.clientID, RedirectURIs: append([]string{boxsim.DefaultRedirectURI}, s.redirectURIs...), Knobs: &knobs,
+		ContentFolder: s.contentFolder,
 	}
 	if s.verbose {
 		opts.Logger = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	how := boxsim.ListenOptions{AllowRemote: s.allowRemote}
+	how := boxsim.ListenOptions{AllowRemote: s.allowRemote, ContentAddr: s.listenContent}
 	if s.clientSecretFile != "" {
 		secret, err := readSecret(s.clientSecretFile)
 		if err != nil {
@@ -224,7 +233,7 @@ func announce(w io.Writer, info boxsim.Info, asJSON bool) error {
 	line := func(name, value string) string { return name + "\t" + value + "\n" }
 	text := "An emulator of Box is running. Press Ctrl+C to end it.\n\n" +
 		line("Authorize URL", info.AuthorizeURL) + line("Token URL", info.TokenURL) + line("Revoke URL", info.RevokeURL) +
-		line("API URL", info.APIURL) + line("Client ID", info.ClientID) + line("Client secret", info.ClientSecret)
+		line("API URL", info.APIURL) + line("Upload URL", info.UploadURL) + line("Client ID", info.ClientID) + line("Client secret", info.ClientSecret)
 	for _, uri := range info.RedirectURIs {
 		text += line("Redirect URI", uri)
 	}

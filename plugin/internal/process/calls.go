@@ -33,6 +33,9 @@ type Guard struct {
 	Prefix string
 	// Timeout returns the deadline of a call whose caller set none.
 	Timeout func(method string) time.Duration
+	// Lasting is the full name of a method whose calls last as long as the
+	// process and don't keep it from ending; empty for none.
+	Lasting string
 	// Log gets what callers don't see: the stack of a panic.
 	Log *slog.Logger
 }
@@ -106,11 +109,11 @@ func (c *calls) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServe
 }
 
 func (c *calls) guard(ctx context.Context, method string, call func(context.Context) error) (err error) {
-	if !c.begin() {
+	if !c.begin(method) {
 		return toStatus(connector.Errorf(connector.PluginExited, connector.OriginConnector,
 			"The connector's process is ending.").With(connector.Retry))
 	}
-	defer c.end()
+	defer c.end(method)
 	c.before()
 	if _, ok := ctx.Deadline(); !ok && c.Timeout != nil {
 		if limit := c.Timeout(method); limit > 0 {
@@ -138,9 +141,12 @@ func toStatus(err error) error {
 	return protoconv.StatusFromError(err, connector.OriginConnector).Err()
 }
 
-func (c *calls) begin() bool {
+func (c *calls) begin(method string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if method == c.Lasting && method != "" {
+		return true
+	}
 	if c.draining {
 		return false
 	}
@@ -148,9 +154,12 @@ func (c *calls) begin() bool {
 	return true
 }
 
-func (c *calls) end() {
+func (c *calls) end(method string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if method == c.Lasting && method != "" {
+		return
+	}
 	c.active--
 	if c.draining && c.active == 0 {
 		close(c.idle)

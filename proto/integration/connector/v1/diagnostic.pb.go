@@ -272,6 +272,17 @@ const (
 	Code_CODE_RUNTIME_NOT_FOUND Code = 130
 	Code_CODE_RUNTIME_DEAD      Code = 131
 	Code_CODE_RUNTIME_FORBIDDEN Code = 132
+	// Operations.
+	Code_CODE_INPUT_INVALID         Code = 140
+	Code_CODE_CONTENT_DAMAGED       Code = 141
+	Code_CODE_CHECKPOINT_UNREADABLE Code = 142
+	Code_CODE_EXECUTION_UNKNOWN     Code = 143
+	Code_CODE_PAIRING_WRONG         Code = 144
+	Code_CODE_ITEM_NOT_FOUND        Code = 145
+	Code_CODE_ITEM_EXISTS           Code = 146
+	Code_CODE_ITEM_CHANGED          Code = 147
+	Code_CODE_ITEM_REFUSED          Code = 148
+	Code_CODE_STORAGE_FULL          Code = 149
 )
 
 // Enum value maps for Code.
@@ -346,6 +357,16 @@ var (
 		130: "CODE_RUNTIME_NOT_FOUND",
 		131: "CODE_RUNTIME_DEAD",
 		132: "CODE_RUNTIME_FORBIDDEN",
+		140: "CODE_INPUT_INVALID",
+		141: "CODE_CONTENT_DAMAGED",
+		142: "CODE_CHECKPOINT_UNREADABLE",
+		143: "CODE_EXECUTION_UNKNOWN",
+		144: "CODE_PAIRING_WRONG",
+		145: "CODE_ITEM_NOT_FOUND",
+		146: "CODE_ITEM_EXISTS",
+		147: "CODE_ITEM_CHANGED",
+		148: "CODE_ITEM_REFUSED",
+		149: "CODE_STORAGE_FULL",
 	}
 	Code_value = map[string]int32{
 		"CODE_UNSPECIFIED":                0,
@@ -417,6 +438,16 @@ var (
 		"CODE_RUNTIME_NOT_FOUND":          130,
 		"CODE_RUNTIME_DEAD":               131,
 		"CODE_RUNTIME_FORBIDDEN":          132,
+		"CODE_INPUT_INVALID":              140,
+		"CODE_CONTENT_DAMAGED":            141,
+		"CODE_CHECKPOINT_UNREADABLE":      142,
+		"CODE_EXECUTION_UNKNOWN":          143,
+		"CODE_PAIRING_WRONG":              144,
+		"CODE_ITEM_NOT_FOUND":             145,
+		"CODE_ITEM_EXISTS":                146,
+		"CODE_ITEM_CHANGED":               147,
+		"CODE_ITEM_REFUSED":               148,
+		"CODE_STORAGE_FULL":               149,
 	}
 )
 
@@ -665,7 +696,7 @@ const file_integration_connector_v1_diagnostic_proto_rawDesc = "" +
 	"\x0eORIGIN_SERVICE\x10\x02\x12\x12\n" +
 	"\x0eORIGIN_NETWORK\x10\x03\x12\x14\n" +
 	"\x10ORIGIN_CONNECTOR\x10\x04\x12\x0f\n" +
-	"\vORIGIN_HOST\x10\x05*\xed\x0e\n" +
+	"\vORIGIN_HOST\x10\x05*\xf1\x10\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15CODE_SETTING_REQUIRED\x10\x01\x12\x18\n" +
@@ -735,7 +766,17 @@ const file_integration_connector_v1_diagnostic_proto_rawDesc = "" +
 	"\x10CODE_USAGE_WRONG\x10{\x12\x1b\n" +
 	"\x16CODE_RUNTIME_NOT_FOUND\x10\x82\x01\x12\x16\n" +
 	"\x11CODE_RUNTIME_DEAD\x10\x83\x01\x12\x1b\n" +
-	"\x16CODE_RUNTIME_FORBIDDEN\x10\x84\x01BOZMgithub.com/boxconnection/connector/proto/integration/connector/v1;connectorv1b\x06proto3"
+	"\x16CODE_RUNTIME_FORBIDDEN\x10\x84\x01\x12\x17\n" +
+	"\x12CODE_INPUT_INVALID\x10\x8c\x01\x12\x19\n" +
+	"\x14CODE_CONTENT_DAMAGED\x10\x8d\x01\x12\x1f\n" +
+	"\x1aCODE_CHECKPOINT_UNREADABLE\x10\x8e\x01\x12\x1b\n" +
+	"\x16CODE_EXECUTION_UNKNOWN\x10\x8f\x01\x12\x17\n" +
+	"\x12CODE_PAIRING_WRONG\x10\x90\x01\x12\x18\n" +
+	"\x13CODE_ITEM_NOT_FOUND\x10\x91\x01\x12\x15\n" +
+	"\x10CODE_ITEM_EXISTS\x10\x92\x01\x12\x16\n" +
+	"\x11CODE_ITEM_CHANGED\x10\x93\x01\x12\x16\n" +
+	"\x11CODE_ITEM_REFUSED\x10\x94\x01\x12\x16\n" +
+	"\x11CODE_STORAGE_FULL\x10\x95\x01BOZMgithub.com/boxconnection/connector/proto/integration/connector/v1;connectorv1b\x06proto3"
 
 var (
 	file_integration_connector_v1_diagnostic_proto_rawDescOnce sync.Once

@@ -36,6 +36,7 @@ type emulator struct {
 	TokenURL     string `json:"token_url"`
 	RevokeURL    string `json:"revoke_url"`
 	APIURL       string `json:"api_url"`
+	UploadURL    string `json:"upload_url"`
 	ControlURL   string `json:"control_url"`
 	ClientID     string `json:"client_id"`
 	ClientSecret string `json:"client_secret"`
@@ -94,6 +95,9 @@ func Run(ctx context.Context, folder string, out io.Writer) (err error) {
 		{"Test the connection", d.test},
 		{"Open a session and use it", d.use},
 		{"The service ends the token: the refusal is reported, and the token renewed once", d.renew},
+		{"Pair the connection with the Box operations", d.pair},
+		{"Work on folders and files with the Box operations", d.work},
+		{"See which access the operations had", d.narrowed},
 		{"Look at the audit", d.audit},
 		{"Delete the connection and take its grant back", d.delete},
 		{"Look for secrets in all that was printed and in the audit", d.scan},
@@ -149,7 +153,7 @@ func (d *demo) create(ctx context.Context) error {
 func (d *demo) settings() []string {
 	return []string{
 		"--set", "authorize_url=" + d.box.AuthorizeURL, "--set", "token_url=" + d.box.TokenURL,
-		"--set", "revoke_url=" + d.box.RevokeURL, "--set", "api_url=" + d.box.APIURL,
+		"--set", "revoke_url=" + d.box.RevokeURL, "--set", "api_url=" + d.box.APIURL, "--set", "upload_url=" + d.box.UploadURL,
 		"--set", "client_id=" + d.box.ClientID, "--secret", "client_secret=@-",
 	}
 }
@@ -249,7 +253,7 @@ func (d *demo) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := d.control(ctx, "/tokens/expire", map[string]string{"token": before.Token}); err != nil {
+	if err := d.control(ctx, http.MethodPost, "/tokens/expire", map[string]string{"token": before.Token}); err != nil {
 		return err
 	}
 	status, _, err := d.call(ctx, before, "/users/me")

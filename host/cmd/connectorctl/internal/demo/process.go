@@ -164,12 +164,12 @@ func (d *demo) call(ctx context.Context, a access, path string) (status int, bod
 }
 
 // control steers the emulator.
-func (d *demo) control(ctx context.Context, path string, body any) error {
+func (d *demo) control(ctx context.Context, method, path string, body any) error {
 	data, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.box.ControlURL+path, bytes.NewReader(data))
+	req, err := http.NewRequestWithContext(ctx, method, d.box.ControlURL+path, bytes.NewReader(data))
 	if err != nil {
 		return err
 	}
