@@ -28,7 +28,8 @@ func contentEvidence() []Entry {
 		{versions, Spec, "past versions by offset"},
 		{versions + ": order", Inferred, "the latest first, without the current one"},
 		{search, Spec, "query, type, scope, content_types, file_extensions, ranges, owners, ancestors, trash, sort, fields, limit and offset"},
-		{search + ": query", Inferred, "all words have to occur in the name, the description or the tags; contents aren't searched, and there are no operators"},
+		{search + ": query", Spec, "words are alternatives; phrases in quotes; AND, OR and NOT in upper case"},
+		{search + ": what is searched", Inferred, "parts of words in names, descriptions and tags; contents and comments aren't searched"},
 		{search + ": neither query nor mdfilters", Spec, "400 missing_parameter"},
 		{search + ": limit", Spec, "30, at most 200"},
 		{search + ": mdfilters", Spec, "its shape is checked; it finds nothing, as the emulator has no metadata"},
@@ -108,7 +109,7 @@ func sessionEvidence() []Entry {
 func contentKnobEvidence() []Entry {
 	return []Entry{
 		{"knob quota", Undocumented, "8 GiB; Box's quotas are by account"},
-		{"knob index_delay", KB, "about ten minutes"},
+		{"knob index_delay", Field, "users of Box are told to wait about ten minutes; Box says no figure"},
 		{"knob chunked_minimum", Spec, "20 MB; whether decimal isn't said"},
 		{"knob part_size", Inferred, "8 MiB stands in the documentation's example"},
 		{"knob session_lifetime", Undocumented, "7 days; the answer says when"},

@@ -40,6 +40,8 @@ func TestUploadAndDownload(t *testing.T) {
 		"bytes=0-9":      {206, "0123456789", "bytes 0-9/1000"},
 		"bytes=995-":     {206, "56789", "bytes 995-999/1000"},
 		"bytes=-3":       {206, "789", "bytes 997-999/1000"},
+		"bytes=-5000":    {206, content, "bytes 0-999/1000"},
+		"bytes=-0":       {416, "", "bytes */1000"},
 		"bytes=998-5000": {206, "89", "bytes 998-999/1000"},
 		"bytes=1000-":    {416, "", "bytes */1000"},
 		"bytes=0-1,4-5":  {200, content, ""},

@@ -37,18 +37,18 @@ func (s *Server) search(c *call) answer {
 	if refused != nil {
 		return *refused
 	}
-	var found []*item
+	var results []*item
 	now := s.clock.now()
 	for _, it := range s.candidates(q.Get("trash_content")) {
 		indexed := !it.fresh || !now.Before(it.created.Add(time.Duration(s.knobs.IndexDelay)))
 		if indexed && it.parent != nil && it.within(within) && f.matches(it) {
-			found = append(found, it)
+			results = append(results, it)
 		}
 	}
-	f.sort(found)
-	page := listing{Type: "search_results_items", TotalCount: len(found), Limit: limit, Offset: offset, Entries: []map[string]any{}}
-	for _, it := range found[min(offset, len(found)):min(offset+limit, len(found))] {
-		page.Entries = append(page.Entries, found1(it, requestedFields(c.r)))
+	f.sort(results)
+	page := listing{Type: "search_results_items", TotalCount: len(results), Limit: limit, Offset: offset, Entries: []map[string]any{}}
+	for _, it := range results[min(offset, len(results)):min(offset+limit, len(results))] {
+		page.Entries = append(page.Entries, result(it, requestedFields(c.r)))
 	}
 	return jsonAnswer(http.StatusOK, page)
 }
@@ -67,8 +67,8 @@ func (s *Server) candidates(trash string) []*item {
 	return all
 }
 
-// found1 is one result.
-func found1(it *item, fields []string) map[string]any {
+// result is one entry of the answer.
+func result(it *item, fields []string) map[string]any {
 	if fields == nil {
 		fields = standardFileFields
 		switch it.kind {

@@ -30,7 +30,12 @@ func TestSearch(t *testing.T) {
 	ada := s.signIn("ada@acme.example").access
 	s.send(http.MethodPut, "/files/920000000002", ada, `{"description":"a greeting","tags":["hello"]}`)
 	for query, want := range map[string][]string{
-		"query=order+1":                                      {"Order 1.txt"},
+		"query=order+AND+1":                                  {"Order 1.txt"},
+		"query=budget+intranet":                              {"Budget.csv", "Intranet"},
+		"query=budget+OR+intranet":                           {"Budget.csv", "Intranet"},
+		"query=order+AND+NOT+1&limit=2":                      {"Order 2.txt", "Order 3.txt"},
+		"query=order+NOT+1&limit=2":                          {"Order 2.txt", "Order 3.txt"},
+		"query=budget+and+nonsense":                          {"Budget.csv"},
 		"query=%22order+2%22":                                {"Order 2.txt"},
 		"query=ORDER&limit=2":                                {"Order 1.txt", "Order 2.txt"},
 		"query=order&limit=2&offset=4":                       {"Order 5.txt"},
@@ -39,7 +44,7 @@ func TestSearch(t *testing.T) {
 		"query=e&type=web_link":                              {"Intranet"},
 		"query=greeting":                                     {"Welcome.txt"},
 		"query=greeting&content_types=name":                  {},
-		"query=hello&content_types=name,tag":                 {"Welcome.txt"},
+		"query=hello&content_types=name,tags":                {"Welcome.txt"},
 		"query=e&file_extensions=csv,CSV":                    {"Budget.csv"},
 		"query=e&ancestor_folder_ids=160000000001&type=file": {"Frame agreement.txt", "Order 1.txt", "Order 2.txt", "Order 3.txt", "Order 4.txt", "Order 5.txt"},
 		"query=e&size_range=50,&type=file":                   {"Order 4.txt", "Order 5.txt"},

@@ -14,8 +14,8 @@ import (
 
 // filter is what a search asks for.
 type filter struct {
-	words      []string // lower case; all have to match
-	nothing    bool     // metadata is asked for, of which there is none
+	query      [][]term
+	nothing    bool // metadata is asked for, of which there is none
 	kind       string
 	where      []string // content_types
 	extensions []string
@@ -34,7 +34,7 @@ type span[T any] struct{ from, to *T }
 // Names that a search's parameters may have.
 var (
 	searchKinds = []string{kindFile, kindFolder, kindWebLink}
-	searchWhere = []string{"name", "description", "file_content", "comments", "tag", "tags"}
+	searchWhere = []string{"name", "description", "file_content", "comments", "tags"}
 )
 
 // readFilter reads and checks a search's parameters.
@@ -47,7 +47,7 @@ func (s *Server) readFilter(c *call, q url.Values) (*filter, *answer) {
 		a := badParameter("missing_parameter", "query", "Please provide at least the 'query' or 'mdfilters' query parameter in a search")
 		return nil, &a
 	}
-	f := &filter{words: words(q.Get("query")), kind: q.Get("type"), byTime: q.Get("sort") == "modified_at", ascending: q.Get("direction") == "ASC"}
+	f := &filter{query: readQuery(q.Get("query")), kind: q.Get("type"), byTime: q.Get("sort") == "modified_at", ascending: q.Get("direction") == "ASC"}
 	for name, allowed := range map[string][]string{
 		"type": searchKinds, "scope": {"user_content", "enterprise_content"}, "sort": {"modified_at", "relevance"},
 		"direction": {"ASC", "DESC"}, "trash_content": {"non_trashed_only", "trashed_only", "all_items"},
@@ -116,19 +116,55 @@ func list(value string) []string {
 	return out
 }
 
-// words are what a query looks for; what stands in quotes is one of them.
-func words(query string) []string {
-	var out []string
-	for i, part := range strings.Split(strings.ToLower(query), `"`) {
+// term is a word or a phrase that a text must have, or must not have.
+type term struct {
+	text string // lower case
+	not  bool
+}
+
+// readQuery reads what to look for: any of the groups, of which every term has
+// to fit. As Box has it, words that stand side by side are alternatives, and
+// AND, OR and NOT are operators in upper case only.
+func readQuery(query string) [][]term {
+	var groups [][]term
+	and, not := false, false
+	add := func(text string) {
+		t := term{text: strings.ToLower(text), not: not}
+		if last := len(groups) - 1; last >= 0 && (and || not) {
+			groups[last] = append(groups[last], t)
+		} else {
+			groups = append(groups, []term{t})
+		}
+		and, not = false, false
+	}
+	for i, part := range strings.Split(query, `"`) {
 		if i%2 == 1 {
 			if part != "" {
-				out = append(out, part)
+				add(part)
 			}
 			continue
 		}
-		out = append(out, strings.Fields(part)...)
+		for _, word := range strings.Fields(part) {
+			switch word {
+			case "AND":
+				and = true
+			case "OR":
+				and = false
+			case "NOT":
+				not = true
+			default:
+				add(word)
+			}
+		}
 	}
-	return out
+	return groups
+}
+
+// found says whether a text has what is looked for.
+func found(text string, groups [][]term) bool {
+	return slices.ContainsFunc(groups, func(terms []term) bool {
+		return !slices.ContainsFunc(terms, func(t term) bool { return strings.Contains(text, t.text) == t.not })
+	})
 }
 
 // readSpan reads "from,to", where either may be empty but not both.
@@ -176,8 +212,7 @@ func (f *filter) matches(it *item) bool {
 		!f.size.holds(it.size(), cmp.Compare[int64]) {
 		return false
 	}
-	text := f.text(it)
-	return !slices.ContainsFunc(f.words, func(w string) bool { return !strings.Contains(text, w) })
+	return found(f.text(it), f.query)
 }
 
 // text is what the query is compared with.
@@ -190,7 +225,7 @@ func (f *filter) text(it *item) string {
 	if all || slices.Contains(f.where, "description") {
 		parts = append(parts, it.description)
 	}
-	if all || slices.Contains(f.where, "tag") || slices.Contains(f.where, "tags") {
+	if all || slices.Contains(f.where, "tags") {
 		parts = append(parts, it.tags...)
 	}
 	return strings.ToLower(strings.Join(parts, "\n"))
@@ -200,7 +235,7 @@ func (f *filter) text(it *item) string {
 // the query, then the name.
 func (f *filter) sort(found []*item) {
 	begins := func(it *item) int {
-		if len(f.words) > 0 && strings.HasPrefix(strings.ToLower(it.name), f.words[0]) {
+		if len(f.query) > 0 && strings.HasPrefix(strings.ToLower(it.name), f.query[0][0].text) {
 			return 0
 		}
 		return 1

@@ -2,6 +2,7 @@ package boxsim_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -282,6 +284,71 @@ func TestHalfABody(t *testing.T) {
 	body, kind := form(t, about("a"), []byte("content"))
 	wantCode(t, s.send(http.MethodPost, s.info.UploadURL+"/files/content", ada, string(body[:len(body)-30]), "Content-Type", kind), http.StatusBadRequest, "bad_request")
 	if st := s.contentState(); st.Files != 8 || st.Stored != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// Of many uploads of one name at the same time one wins, and the others leave
+// nothing behind. Parts may come at the same time too.
+func TestUploadsAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	s := newSim(t, withKnobs(smallParts))
+	ada := s.signIn("ada@acme.example").access
+	const clients = 8
+	content := strings.Repeat("0123456789", 10_000)
+	together := func(call func(n int) *http.Request) map[int]int {
+		var wg sync.WaitGroup
+		answers := make(chan int, clients)
+		for n := range clients {
+			req := call(n)
+			wg.Go(func() {
+				r, err := s.do(req)
+				if err != nil {
+					t.Error(err)
+				}
+				answers <- r.status
+			})
+		}
+		wg.Wait()
+		close(answers)
+		got := map[int]int{}
+		for status := range answers {
+			got[status]++
+		}
+		return got
+	}
+	got := together(func(int) *http.Request { return s.uploadRequest("/files/content", ada, about("same"), []byte(content)) })
+	if got[http.StatusCreated] != 1 || got[http.StatusConflict] != clients-1 || s.contentState().Stored != int64(len(content)) {
+		t.Errorf("%v, %+v", got, s.contentState())
+	}
+	u := s.session(ada, "parts", content[:4*clients])
+	put := func(n int) *http.Request {
+		part := u.content[4*n : 4*n+4]
+		req := s.request(http.MethodPut, u.url, part)
+		req.Header = http.Header{"Authorization": {"Bearer " + ada}, "Digest": {digest(part)},
+			"Content-Range": {fmt.Sprintf("bytes %d-%d/%d", 4*n, 4*n+3, len(u.content))}}
+		return req
+	}
+	if got := together(put); got[http.StatusOK] != clients {
+		t.Errorf("%v", got)
+	}
+	if got := together(put); got[http.StatusConflict] != clients {
+		t.Errorf("again: %v", got)
+	}
+	parts := s.send(http.MethodGet, u.url+"/parts", ada, "").parse(t)["entries"].([]any)
+	body, err := json.Marshal(map[string]any{"parts": parts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = together(func(int) *http.Request {
+		req := s.request(http.MethodPost, u.url+"/commit", string(body))
+		req.Header = http.Header{"Authorization": {"Bearer " + ada}, "Digest": {digest(u.content)}}
+		return req
+	})
+	if got[http.StatusCreated] != 1 || got[http.StatusNotFound]+got[http.StatusConflict] != clients-1 {
+		t.Errorf("commits: %v", got)
+	}
+	if st := s.contentState(); st.Stored != int64(len(content)+len(u.content)) || len(st.UploadSessions) != 0 {
 		t.Errorf("%+v", st)
 	}
 }

@@ -85,15 +85,18 @@ func TestServesUntilSignalled(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := start(t, "--client-id", "my-client", "--client-secret-file", secret, "--redirect-uri", "https://app.example/cb",
-		"--auto-consent", "--token-rate", "3", "--rotation", "strict_single_use", "--access-lifetime", "10s")
-	if p.info.ClientID != "my-client" || p.info.ClientSecret != "s3cret" || len(p.info.RedirectURIs) != 2 || len(p.info.Users) == 0 {
+		"--auto-consent", "--token-rate", "3", "--rotation", "strict_single_use", "--access-lifetime", "10s",
+		"--index-delay", "3s", "--listen-content", "127.0.0.1:0", "--content-folder", t.TempDir())
+	if p.info.ClientID != "my-client" || p.info.ClientSecret != "s3cret" || len(p.info.RedirectURIs) != 2 || len(p.info.Users) == 0 ||
+		!strings.HasPrefix(p.info.UploadURL, "http://127.0.0.1:") || !strings.HasPrefix(p.info.BaseURL, "http://localhost:") {
 		t.Errorf("%+v", p.info)
 	}
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	ctl := boxsim.Control{BaseURL: p.info.ControlURL, Token: p.info.ControlToken, Client: &http.Client{Transport: transport}}
 	k, err := ctl.Knobs(t.Context())
-	if err != nil || !k.AutoConsent || k.TokenRate != 3 || k.Rotation != boxsim.StrictSingleUse || time.Duration(k.AccessLifetime) != 10*time.Second {
+	if err != nil || !k.AutoConsent || k.TokenRate != 3 || k.Rotation != boxsim.StrictSingleUse || time.Duration(k.AccessLifetime) != 10*time.Second ||
+		time.Duration(k.IndexDelay) != 3*time.Second {
 		t.Errorf("%+v, %v", k, err)
 	}
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -130,6 +133,9 @@ func TestWrongUse(t *testing.T) {
 		{[]string{"--nonsense"}, 2},
 		{[]string{"nonsense"}, 2},
 		{[]string{"--listen", "0.0.0.0:0"}, 2},
+		{[]string{"--listen-content", "0.0.0.0:0"}, 2},
+		{[]string{"--listen-content", "localhost"}, 1},
+		{[]string{"--index-delay", "-1s"}, 2},
 		{[]string{"--tls-cert", "x"}, 2},
 		{[]string{"--listen", "localhost"}, 1},
 		{[]string{"--rotation", "sideways"}, 2},
