@@ -42,8 +42,11 @@ type Info struct {
 	Owner       string `json:"owner"`
 	Environment string `json:"environment"`
 	Name        string `json:"name,omitempty"`
-	Draft       bool   `json:"draft,omitempty"`
-	Connector   string `json:"connector,omitempty"`
+	// Inherits says that the connection is an environment of the one in
+	// [DefaultEnvironment] and takes from it what it doesn't override.
+	Inherits  bool   `json:"inherits,omitempty"`
+	Draft     bool   `json:"draft,omitempty"`
+	Connector string `json:"connector,omitempty"`
 	// Plugin is DraftOptions.Plugin.
 	Plugin  string             `json:"plugin,omitempty"`
 	State   State              `json:"state"`
@@ -63,7 +66,7 @@ type Info struct {
 
 func infoOf(r *store.Record) Info {
 	i := Info{
-		ID: r.Key.Connection, Owner: r.Key.Owner, Environment: r.Key.Environment, Name: r.Name,
+		ID: r.Key.Connection, Owner: r.Key.Owner, Environment: r.Key.Environment, Name: r.Name, Inherits: derived(r),
 		Draft: r.State == store.StateDraft, Connector: r.Connector, Plugin: r.Plugin, State: StateReady,
 		Account: r.Account, Generation: r.Generation, CreatedAt: r.CreatedAt, SignedInAt: r.SignedInAt,
 		RenewedAt: r.RenewedAt, AccessExpiresAt: r.AccessExpiresAt, LapsesAt: r.LapsesAt,
@@ -123,7 +126,7 @@ func (c *Connection) load(ctx context.Context) (*store.Record, error) {
 	if r.State == store.StateTombstone {
 		return nil, notFound(c.key.Connection)
 	}
-	return r, nil
+	return c.host.current(ctx, r)
 }
 
 // Save makes a draft a connection. For the draft of an existing connection it
@@ -146,6 +149,9 @@ func (c *Connection) save(ctx context.Context, name string) (*store.Record, erro
 	}
 	if c.base != "" {
 		return c.apply(ctx, name)
+	}
+	if err := c.tenant.free(ctx, name); err != nil {
+		return nil, err
 	}
 	return c.host.update(ctx, c.key, func(r *store.Record) error {
 		if r.State == store.StateTombstone {

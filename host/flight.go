@@ -29,13 +29,6 @@ const (
 // errOutdated ends a change that no longer fits the record.
 var errOutdated = errors.New("the credential has moved on")
 
-// lastFailure makes the calls after a failed renewal fail at once until the
-// service may be asked again.
-type lastFailure struct {
-	until   time.Duration
-	failure *connector.Diagnostic
-}
-
 // fly brings access that answers req: the one in memory if the store still
 // stands by it, else the one in the store's credential, else a renewed one.
 func (l *life) fly(ctx context.Context, req want) (*handout, error) {
@@ -82,6 +75,12 @@ func (l *life) look(ctx context.Context) (*sight, error) {
 		return nil, err
 	}
 	r, err := l.host.store.Get(ctx, l.key.credential)
+	if err == nil {
+		if l.cached.Load() != nil { // it may be in use for API calls
+			l.waits.refresh(ctx, waitsFresh)
+		}
+		r, err = l.host.current(ctx, r)
+	}
 	if err != nil {
 		return nil, err
 	}

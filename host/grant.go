@@ -31,7 +31,7 @@ func (c *Connection) granter(l *life, o *connector.Operation, full *handout, inp
 	if err != nil {
 		return nil, err
 	}
-	g := &granter{source: source{c, l}}
+	g := &granter{source: c.source(l)}
 	if !conn.description.Has(connector.CapabilityNarrow) || !isNarrowed(o) {
 		return g, nil
 	}

@@ -171,6 +171,30 @@ func (c *clocked) Update(ctx context.Context, r *store.Record) error {
 	return c.Store.Update(ctx, r)
 }
 
+// Waits and the others pass on what the store below knows, on its clock: a wait
+// ends so much earlier on a clock that is ahead.
+func (c *clocked) Waits(ctx context.Context, k store.Key) (store.Waits, error) {
+	w, err := c.Store.(store.Throttle).Waits(ctx, k)
+	ahead := time.Duration(c.offset.Load())
+	return store.Waits{API: max(0, w.API-ahead), Token: max(0, w.Token-ahead)}, err
+}
+
+func (c *clocked) ExtendWaits(ctx context.Context, k store.Key, w store.Waits) error {
+	if err := c.failure("ExtendWaits"); err != nil {
+		return err
+	}
+	for _, wait := range []*time.Duration{&w.API, &w.Token} {
+		if *wait > 0 {
+			*wait += time.Duration(c.offset.Load())
+		}
+	}
+	return c.Store.(store.Throttle).ExtendWaits(ctx, k, w)
+}
+
+func (c *clocked) EndWaits(ctx context.Context, k store.Key) error {
+	return c.Store.(store.Throttle).EndWaits(ctx, k)
+}
+
 // rig is a host with the fake connector on a place.
 type rig struct {
 	*host.Host

@@ -50,6 +50,7 @@ type Host struct {
 	closed     bool
 	connectors map[string]*Connector
 	lives      map[lifeKey]*life
+	throttles  map[store.Key]*throttle // by credential
 	operations map[*Operations]struct{}
 }
 
@@ -95,7 +96,8 @@ func Open(st store.Store, sealer seal.Sealer, sink audit.Sink, opts ...Option) (
 	h := &Host{
 		store: st, vault: vault{sealer}, sink: sink, run: node, start: time.Now(),
 		log:        slog.New(slog.DiscardHandler),
-		connectors: map[string]*Connector{}, lives: map[lifeKey]*life{}, operations: map[*Operations]struct{}{},
+		connectors: map[string]*Connector{}, lives: map[lifeKey]*life{}, throttles: map[store.Key]*throttle{},
+		operations: map[*Operations]struct{}{},
 	}
 	for _, o := range opts {
 		o.apply(h)

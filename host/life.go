@@ -42,16 +42,14 @@ type life struct {
 
 	cached atomic.Pointer[handout]
 	flight singleflight.Group
-	// pause is until when the service doesn't want to be asked, on the host's
-	// elapsed time.
-	pause atomic.Int64
+	// waits is the credential's throttle.
+	waits *throttle
 	// narrowed are the accesses with fewer rights.
 	narrowed narrowed
 
 	mu sync.Mutex
 	// unsaved is a renewed credential that the store didn't take yet.
 	unsaved *unsaved
-	retry   lastFailure
 }
 
 // handout is access with its times on this process's monotonic clock, as
@@ -75,7 +73,7 @@ func (h *Host) life(key lifeKey, connectorID string) *life {
 	defer h.mu.Unlock()
 	l, ok := h.lives[key]
 	if !ok {
-		l = &life{host: h, key: key, connectorID: connectorID}
+		l = &life{host: h, key: key, connectorID: connectorID, waits: h.throttle(key.credential)}
 		h.lives[key] = l
 	}
 	return l
@@ -102,6 +100,7 @@ func (h *Host) bury(key store.Key) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.lives, lifeKey{key, key})
+	delete(h.throttles, key)
 }
 
 // want is what a flight must bring.

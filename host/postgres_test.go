@@ -45,6 +45,10 @@ func TestOnPostgres(t *testing.T) {
 		"kept alive":             TestUnusedGrantsAreKeptAlive,
 		"revoked later":          TestRevocationsAreTriedAgain,
 		"fault matrix":           TestFaultMatrix,
+		"wait for tokens":        TestHostsWaitTogetherForTokens,
+		"wait for the API":       TestHostsWaitTogetherForTheAPI,
+		"base edited elsewhere":  TestEnvironmentFollowsItsBase,
+		"environment again":      TestEnvironmentIsMadeAgain,
 		"rotated keys":           TestKeysAreRotatedUnderLiveConnections,
 	} {
 		t.Run(name, test)

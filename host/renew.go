@@ -37,7 +37,7 @@ var errMoved = errors.New("the record has changed")
 // renew takes the lease, renews, and writes before it answers. It fails with
 // errMoved if the record isn't what the flight saw any more.
 func (l *life) renew(ctx context.Context, s *sight, req want) (*handout, error) {
-	if err := l.tooEarly(); err != nil {
+	if err := l.waits.tooEarly(ctx); err != nil {
 		return nil, err
 	}
 	r, held, err := l.host.store.Acquire(ctx, l.key.credential, store.LeaseRequest{Holder: l.host.holder, Intent: intentRenew, For: leaseFor})
@@ -52,6 +52,10 @@ func (l *life) renew(ctx context.Context, s *sight, req want) (*handout, error) 
 	if r.Generation != s.record.Generation || r.State != s.record.State || (l.ownSettings() && verdictOf(r) != nil) {
 		return nil, errMoved
 	}
+	// The holder before may have been asked to wait.
+	if err := l.waits.spared(ctx); err != nil {
+		return nil, err
+	}
 	under, err := l.sight(ctx, s.conn, r)
 	if err != nil {
 		return nil, err
@@ -60,7 +64,7 @@ func (l *life) renew(ctx context.Context, s *sight, req want) (*handout, error) 
 	if !errors.Is(err, errMoved) {
 		l.auditRenewal(ctx, r, err)
 	}
-	l.remember(err)
+	l.waits.learn(ctx, err)
 	return h, err
 }
 
@@ -175,26 +179,5 @@ func (l *life) release(ctx context.Context, lease *store.Lease) {
 	defer cancel()
 	if err := l.host.store.Release(ctx, l.key.credential, lease); err != nil {
 		l.host.log.WarnContext(ctx, "a lease ends only at its deadline", "connection", l.key.credential.Connection, "error", err)
-	}
-}
-
-// tooEarly fails with the last renewal's failure while the service has asked
-// not to be asked.
-func (l *life) tooEarly() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	left := l.retry.until - l.host.elapsed()
-	if left <= 0 || l.retry.failure == nil {
-		return nil
-	}
-	return l.retry.failure.After(left.Round(time.Second))
-}
-
-func (l *life) remember(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.retry = lastFailure{}
-	if d := connector.Diagnose(err, connector.OriginHost); d != nil && d.Disposition == connector.Retry && d.RetryAfter > 0 {
-		l.retry = lastFailure{until: l.host.elapsed() + d.RetryAfter, failure: d}
 	}
 }

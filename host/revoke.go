@@ -13,8 +13,15 @@ import (
 // Delete deletes the connection: it leaves a tombstone, so that its ID stays
 // taken, and takes the grant back at the service. Where the service can't be
 // reached the deletion is done all the same, and the revocation stays due.
+//
+// The connection of an environment is deleted alone, and can be overridden
+// again later. A connection that others are the environments of is deleted
+// after them; before that it is connector.UsageWrong.
 func (c *Connection) Delete(ctx context.Context) error {
 	var name string
+	if err := c.host.unused(ctx, c.key); err != nil {
+		return err
+	}
 	r, err := c.host.end(ctx, c.key, func(r *store.Record) {
 		name = r.Name
 		bury(r)
@@ -32,7 +39,7 @@ func (c *Connection) Delete(ctx context.Context) error {
 // bury makes a record a tombstone.
 func bury(r *store.Record) {
 	r.State, r.Name, r.ExpiresAt, r.Account = store.StateTombstone, "", time.Time{}, nil
-	for _, f := range []store.Field{store.FieldSettings, store.FieldNetwork, store.FieldCandidate} {
+	for _, f := range []store.Field{store.FieldSettings, store.FieldNetwork, store.FieldOverrides, store.FieldCandidate} {
 		delete(r.Sealed, f)
 	}
 }

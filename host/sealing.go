@@ -98,6 +98,20 @@ func (v vault) get(ctx context.Context, r *store.Record, f store.Field, value an
 	return true, nil
 }
 
+// move returns a field of r as it is sealed under another key.
+func (v vault) move(ctx context.Context, r *store.Record, to store.Key, f store.Field) ([]byte, bool, error) {
+	sealed, ok := r.Sealed[f]
+	if !ok {
+		return nil, false, nil
+	}
+	plain, err := v.sealer.Open(ctx, r.Key, f, sealed)
+	if err != nil {
+		return nil, false, err
+	}
+	sealed, err = v.sealer.Seal(ctx, to, f, plain)
+	return sealed, err == nil, err
+}
+
 // credential returns the credential in a field, the zero one if there is none.
 func (v vault) credential(ctx context.Context, r *store.Record, f store.Field) (connector.Credential, error) {
 	var s sealedCredential

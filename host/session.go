@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"golang.org/x/oauth2"
 
@@ -13,35 +12,19 @@ import (
 )
 
 // source is a connection as the words' AccessSource and Throttle. All clients
-// of a connection in this process share its life's pause.
+// of a connection wait together.
 type source struct {
+	*throttle
+
 	c    *Connection
 	life *life
 }
 
+func (c *Connection) source(l *life) source { return source{l.waits, c, l} }
+
 // Access implements connector.AccessSource.
 func (s source) Access(ctx context.Context, req connector.AccessRequest) (*connector.Access, error) {
 	return s.c.Access(ctx, req)
-}
-
-// AskedToWait implements connector.Throttle.
-func (s source) AskedToWait(d time.Duration) {
-	until := int64(s.c.host.elapsed() + d)
-	for {
-		old := s.life.pause.Load()
-		if old >= until {
-			return
-		}
-		if s.life.pause.CompareAndSwap(old, until) {
-			s.c.host.tellPause()
-			return
-		}
-	}
-}
-
-// Pause implements connector.Throttle.
-func (s source) Pause() time.Duration {
-	return max(0, time.Duration(s.life.pause.Load())-s.c.host.elapsed())
 }
 
 // Access returns access that lasts: from memory, from the store, or renewed,
@@ -101,6 +84,9 @@ func (c *Connection) sharesCredential(ctx context.Context, draft *store.Record, 
 		return false, err
 	}
 	r, err := c.host.store.Get(ctx, base)
+	if is(err, connector.ConnectionNotFound) || err == nil && r.State == store.StateTombstone {
+		return false, nil // an environment that isn't saved yet
+	}
 	if err != nil {
 		return false, err
 	}
@@ -138,7 +124,7 @@ func (t tokenSource) Token() (*oauth2.Token, error) {
 
 // HTTPClient returns a client that authorises requests to the connection's
 // endpoints, renews a refused token once, waits when the service asks any of
-// the connection's clients to, goes through the connection's proxy and trusts
+// the connection's clients to, of other hosts on the store too, goes through the connection's proxy and trusts
 // its certificates. It has no time-out of its own: give each
 // request a context. Close its idle connections when it isn't used any more.
 func (c *Connection) HTTPClient(ctx context.Context) (*http.Client, error) {
@@ -158,7 +144,8 @@ func (c *Connection) HTTPClient(ctx context.Context) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return connectorhttp.NewClient(source{c, l}, base), nil
+	l.waits.refresh(ctx, waitsFresh)
+	return connectorhttp.NewClient(c.source(l), base), nil
 }
 
 // Narrow returns access with fewer rights: for scopes, for one resource, or
@@ -196,7 +183,15 @@ func (c *Connection) narrowFrom(ctx context.Context, full *connector.Access, sco
 	if err != nil {
 		return nil, err
 	}
+	l, err := c.open(ctx)
+	if err == nil {
+		err = l.waits.spared(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
 	narrow, err := conn.calls.narrow(ctx, c.host.callConfig(cfg), full, scopes, resource, now)
+	l.waits.learn(ctx, err)
 	if err != nil {
 		return nil, err
 	}

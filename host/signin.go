@@ -71,6 +71,9 @@ func (c *Connection) beginSignIn(ctx context.Context, redirectURI string) (*Sign
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := c.host.vault.withheld(ctx, r); err != nil {
+		return nil, r, err
+	}
 	cfg, err := c.host.vault.config(ctx, r)
 	if err != nil {
 		return nil, r, err
@@ -189,6 +192,9 @@ func (h *Host) completeSignIn(ctx context.Context, key store.Key, p pendingSignI
 		return nil, nil, err
 	}
 	r, err := h.store.Get(ctx, key)
+	if err == nil {
+		r, err = h.current(ctx, r)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -207,7 +213,7 @@ func (h *Host) completeSignIn(ctx context.Context, key store.Key, p pendingSignI
 	if err != nil {
 		return nil, r, err
 	}
-	cred, warnings, err := conn.calls.complete(ctx, h.callConfig(cfg), p.Pending, callbackURL, now)
+	cred, warnings, err := h.complete(ctx, conn, key, cfg, p, callbackURL, now)
 	if err != nil {
 		return nil, r, err
 	}
@@ -216,6 +222,32 @@ func (h *Host) completeSignIn(ctx context.Context, key store.Key, p pendingSignI
 		Owner: key.Owner, Connection: key.Connection, Environment: key.Environment,
 		Account: account, Warnings: warnings,
 	}, r, err
+}
+
+// complete exchanges what the callback brought. It waits for a service that
+// asks it to, as far as a renewal would: the code is good for some more
+// seconds, and a person's consent shouldn't be lost to a busy moment.
+func (h *Host) complete(ctx context.Context, conn *Connector, key store.Key, cfg config, p pendingSignIn, callbackURL string, now time.Time) (connector.Credential, connector.Diagnostics, error) {
+	h.mu.Lock()
+	throttle := h.throttle(key)
+	h.mu.Unlock()
+	for waits := newWaits(); ; {
+		err := throttle.spared(ctx)
+		if err == nil {
+			var (
+				cred     connector.Credential
+				warnings connector.Diagnostics
+			)
+			cred, warnings, err = conn.calls.complete(ctx, h.callConfig(cfg), p.Pending, callbackURL, now)
+			if throttle.learn(ctx, err); err == nil {
+				return cred, warnings, nil
+			}
+		}
+		// Another failure may have spent the code.
+		if !is(err, connector.RateLimited) || !waits.next(ctx, h, err) {
+			return connector.Credential{}, nil, err
+		}
+	}
 }
 
 func foreignCallback(why string) *connector.Diagnostic {

@@ -159,8 +159,13 @@ func (t *Tenant) find(ctx context.Context, name string) (*store.Record, error) {
 		return nil, err
 	}
 	for _, l := range listed {
-		if l.Record != nil && l.Record.Name == name {
+		if l.Record != nil && l.Record.Name == name && !derived(l.Record) {
 			return l.Record, nil
+		}
+	}
+	if t.environment != DefaultEnvironment {
+		if r, err := t.findInherited(ctx, name); r != nil || err != nil {
+			return r, err
 		}
 	}
 	for _, l := range listed {
@@ -180,13 +185,16 @@ func (t *Tenant) List(ctx context.Context) ([]Info, error) {
 	}
 	infos := make([]Info, 0, len(listed))
 	for _, l := range listed {
-		if l.Record != nil {
-			infos = append(infos, infoOf(l.Record))
-		} else {
-			infos = append(infos, Info{ID: l.Key.Connection, Owner: l.Key.Owner, Environment: l.Key.Environment, State: StateUnreadable, Err: l.Err})
-		}
+		infos = append(infos, infoOfListed(l))
 	}
 	return infos, nil
+}
+
+func infoOfListed(l store.Listed) Info {
+	if l.Record != nil {
+		return infoOf(l.Record)
+	}
+	return Info{ID: l.Key.Connection, Owner: l.Key.Owner, Environment: l.Key.Environment, State: StateUnreadable, Err: l.Err}
 }
 
 func (t *Tenant) handle(r *store.Record, c *Connector) *Connection {

@@ -142,32 +142,54 @@ func (t *testRun) access(ctx context.Context) (a *connector.Access, renewed bool
 // checks streams the connector's checks. If the service refuses the access, as
 // it does after somebody revoked it, it is renewed once, as a session would,
 // and the test goes on. If it can't be renewed, the reason is the outcome of
-// the check that found the refusal.
+// the check that found the refusal. If the service asks to wait, the test does
+// so while it has the time, and goes on with the check that met it.
 func (t *testRun) checks(ctx context.Context, conn *Connector, cfg callConfig, access *connector.Access) error {
-	refused, err := t.stream(ctx, conn, cfg, access, func(*connector.Check) bool { return access == nil })
-	if err != nil || !refused || t.stopped {
+	l, err := t.c.open(ctx)
+	if err != nil {
 		return err
 	}
-	fresh, rerr := t.c.Access(ctx, connector.AccessRequest{Refused: access.Generation})
-	if ctx.Err() != nil {
-		return rerr
-	}
-	if rerr == nil {
-		access = fresh
-	}
-	_, err = t.stream(ctx, conn, cfg, access, func(check *connector.Check) bool {
-		if why := connector.Diagnose(rerr, connector.OriginHost); why != nil {
-			check.Diagnostic = why
+	l.waits.refresh(ctx, 0)
+	var (
+		waits   = testWaits{throttle: l.waits, left: testPatience}
+		renewed = access == nil
+		why     *connector.Diagnostic
+	)
+	for {
+		if err := waits.before(ctx, t.c.host); err != nil {
+			return err
 		}
-		return true
-	})
-	return err
+		refused := false
+		again, err := t.stream(ctx, conn, cfg, access, func(check *connector.Check) bool {
+			if d := check.Diagnostic; d == nil || d.Code != connector.AccessRefused {
+				return !waits.next(ctx, check)
+			}
+			if refused = !renewed; !refused && why != nil {
+				check.Diagnostic = why
+			}
+			return !refused
+		})
+		if err != nil || !again || t.stopped {
+			return err
+		}
+		if !refused {
+			continue
+		}
+		renewed = true
+		fresh, err := t.c.Access(ctx, connector.AccessRequest{Refused: access.Generation})
+		if ctx.Err() != nil {
+			return err
+		}
+		if why = connector.Diagnose(err, connector.OriginHost); why == nil {
+			access = fresh
+		}
+	}
 }
 
 // stream runs the connector's checks and tells those that weren't told yet. A
-// check that found the access refused is given to refusal first; if that
-// doesn't accept it, the stream ends early and reports true.
-func (t *testRun) stream(ctx context.Context, conn *Connector, cfg callConfig, access *connector.Access, refusal func(*connector.Check) bool) (refused bool, err error) {
+// check is given to accept first; if that doesn't accept it, the stream ends
+// early and reports true.
+func (t *testRun) stream(ctx context.Context, conn *Connector, cfg callConfig, access *connector.Access, accept func(*connector.Check) bool) (again bool, err error) {
 	declared := map[string]connector.CheckDeclaration{}
 	for _, d := range conn.description.Checks {
 		declared[d.ID] = d
@@ -186,7 +208,7 @@ func (t *testRun) stream(ctx context.Context, conn *Connector, cfg callConfig, a
 		if contains(t.done, check.ID) {
 			continue
 		}
-		if d := check.Diagnostic; d != nil && d.Code == connector.AccessRefused && !refusal(&check) {
+		if !accept(&check) {
 			return true, nil
 		}
 		if t.tell(check); t.stopped {

@@ -36,6 +36,7 @@ const (
 	FieldPrevious   Field = "previous"   // the one before, until the current one was used
 	FieldCandidate  Field = "candidate"  // a sign-in that isn't promoted yet
 	FieldRevocation Field = "revocation" // what a tombstone still has to revoke
+	FieldOverrides  Field = "overrides"  // how an environment differs from its base
 )
 
 // State is where a record is in its life.
@@ -134,6 +135,7 @@ type Lease struct {
 // Query selects records. Empty fields select all.
 type Query struct {
 	Owner       string
+	Connection  string
 	Environment string
 	Name        string
 	State       State

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,7 +18,7 @@ import (
 func (a *app) connectionCommand() *cobra.Command {
 	cmd := group(&cobra.Command{Use: "connection", Short: "Set up and test connections"})
 	cmd.AddCommand(
-		a.createCommand(), a.editCommand(), a.showCommand(), a.listCommand(), a.deleteCommand(),
+		a.createCommand(), a.editCommand(), a.overrideCommand(), a.showCommand(), a.listCommand(), a.deleteCommand(),
 		a.signInCommand(), a.signOutCommand(), a.testCommand(),
 	)
 	return cmd
@@ -95,23 +96,23 @@ func (a *app) discard(ctx context.Context, draft *host.Connection) {
 
 func (a *app) editCommand() *cobra.Command {
 	var (
-		flags          settingsFlags
-		rename         string
-		test           bool
-		runtime        string
-		defaultNetwork bool
+		flags  settingsFlags
+		change draftChange
 	)
 	cmd := &cobra.Command{
 		Use: "edit NAME", Short: "Change a connection's settings", Args: exactly(1),
 		Long: `Change a connection's settings. What isn't named stays, secrets included. A
 change of where secrets go (a URL, the proxy, the certificates) wants the
-secret in the same command, and a new sign-in after it.`,
+secret in the same command, and a new sign-in after it. It counts in the
+environments that inherit from the connection, too: those where it moves a
+destination want their own secrets again, and a sign-in. In such an environment
+edit changes what is overridden.`,
 		RunE: a.onConnection(func(ctx context.Context, _ *engine, c *host.Connection, _ string) error {
 			conn, err := c.Connector()
 			if err != nil {
 				return err
 			}
-			edit := host.Edit{DefaultNetwork: defaultNetwork}
+			edit := host.Edit{DefaultNetwork: change.defaultNetwork}
 			if edit.Settings, err = a.settings(ctx, conn.Descriptor(), &flags); err != nil {
 				return err
 			}
@@ -122,33 +123,13 @@ secret in the same command, and a new sign-in after it.`,
 			if err != nil {
 				return err
 			}
-			if test || runtime != "" {
-				if err := a.test(testOf(ctx, draft, runtime, host.TestOptions{})); err != nil {
-					a.discard(ctx, draft)
-					return err
-				}
-			}
-			if err := draft.Save(ctx, rename); err != nil {
-				a.discard(ctx, draft)
-				return err
-			}
-			info, err := draft.Info(ctx)
-			if err != nil {
-				return err
-			}
-			return a.print(info, func(w io.Writer) {
-				say(w, "Saved the connection %s.", info.Name)
-				if info.State == host.StateNotSignedIn {
-					say(w, "Sign in with: %s", a.signInCommandLine(info.Name))
-				}
-			})
+			return a.saveDraft(ctx, draft, change)
 		}),
 	}
 	flags.register(cmd, true)
-	cmd.Flags().StringVar(&rename, "rename", "", "the connection's new name")
-	cmd.Flags().BoolVar(&test, "test", false, "test the change, and save it only if the test passes")
-	cmd.Flags().StringVar(&runtime, "on", "", "the runtime to test the change on; implies --test")
-	cmd.Flags().BoolVar(&defaultNetwork, "default-network", false, "drop the connection's own proxy and certificates")
+	cmd.Flags().StringVar(&change.rename, "rename", "", "the connection's new name")
+	change.register(cmd)
+	cmd.Flags().BoolVar(&change.defaultNetwork, "default-network", false, "drop the connection's own proxy and certificates")
 	return cmd
 }
 
@@ -164,17 +145,32 @@ func (a *app) showCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			result := struct {
-				host.Info
-				Settings descriptor.Settings `json:"settings"`
-				Secrets  []string            `json:"secrets_set"`
-			}{info, settings, secrets}
-			return a.print(result, func(w io.Writer) { a.show(w, c, info, settings, secrets) })
+			overrides, err := c.Overrides(ctx)
+			if err != nil {
+				return err
+			}
+			environments, err := c.Environments(ctx)
+			if err != nil {
+				return err
+			}
+			s := shown{info, settings, secrets, overrides, environments}
+			return a.print(s, func(w io.Writer) { a.show(w, c, s) })
 		}),
 	}
 }
 
-func (a *app) show(w io.Writer, c *host.Connection, info host.Info, settings descriptor.Settings, secrets []string) {
+// shown is what show tells.
+type shown struct {
+	host.Info
+
+	Settings     descriptor.Settings `json:"settings"`
+	Secrets      []string            `json:"secrets_set"`
+	Overrides    *host.Overrides     `json:"overrides,omitempty"`
+	Environments []host.Info         `json:"environments,omitempty"`
+}
+
+func (a *app) show(w io.Writer, c *host.Connection, s shown) {
+	info := s.Info
 	say(w, "%s (%s)", info.Name, info.State)
 	if info.Err != nil {
 		showDiagnostic(w, "  ", info.Err)
@@ -195,26 +191,23 @@ func (a *app) show(w io.Writer, c *host.Connection, info host.Info, settings des
 	if err != nil {
 		return
 	}
+	if s.Overrides != nil {
+		say(w, "  %-15s %s", "proxy and CA", networkFrom(s.Overrides))
+	}
 	for _, f := range conn.Descriptor().Fields() {
-		switch value, set := settings[f.Name]; {
+		value, set := s.Settings[f.Name]
+		text := "-"
+		switch {
 		case f.ReadOnly:
+			continue
 		case set:
-			say(w, "  %-15s %s", f.Name, jsonText(value))
-		case f.Secret && contains(secrets, f.Name):
-			say(w, "  %-15s (set)", f.Name)
-		default:
-			say(w, "  %-15s -", f.Name)
+			text = jsonText(value)
+		case f.Secret && slices.Contains(s.Secrets, f.Name):
+			text = "(set)"
 		}
+		say(w, "  %-15s %s%s", f.Name, text, from(s.Overrides, f.Name))
 	}
-}
-
-func contains(list []string, s string) bool {
-	for _, have := range list {
-		if have == s {
-			return true
-		}
-	}
-	return false
+	a.showEnvironments(w, s.Environments)
 }
 
 func accountText(account *connector.Account) string {

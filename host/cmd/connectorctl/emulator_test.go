@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 )
 
 // emulator is a running boxsim, steered through its control API.
@@ -62,7 +63,7 @@ func (w *world) boxsim(name string, args ...string) (*emulator, error) {
 	if err := os.WriteFile(e.secretFile, []byte(e.ClientSecret), 0o644); err != nil {
 		return nil, err
 	}
-	w.box = e
+	w.box, w.boxes[name] = e, e
 	return e, nil
 }
 
@@ -99,8 +100,10 @@ func (e *emulator) fault(fault string) (string, error) {
 
 // request is a line of the emulator's journal.
 type request struct {
+	Time      time.Time         `json:"time"`
 	Path      string            `json:"path"`
 	GrantType string            `json:"grant_type"`
+	ClientID  string            `json:"client_id"`
 	Tokens    map[string]string `json:"tokens"`
 	Stage     string            `json:"stage"`
 	Status    int               `json:"status"`

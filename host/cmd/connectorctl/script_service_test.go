@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -128,6 +129,20 @@ func cmdBoxsim(ts *testscript.TestScript, w *world, args []string) error {
 	if err != nil {
 		return err
 	}
+	return export(ts, e)
+}
+
+// using NAME makes an emulator that was started before the one that is meant.
+func cmdUsing(ts *testscript.TestScript, w *world, args []string) error {
+	if len(args) != 1 || w.boxes[args[0]] == nil {
+		return errUsage
+	}
+	w.box = w.boxes[args[0]]
+	return export(ts, w.box)
+}
+
+// export sets the variables of an emulator's addresses.
+func export(ts *testscript.TestScript, e *emulator) error {
 	host, err := url.Parse(e.APIURL)
 	if err != nil {
 		return err
@@ -179,6 +194,30 @@ func cmdSeen(_ *testscript.TestScript, w *world, args []string) error {
 		err = fmt.Errorf("%d requests match %s, want %d: %+v", len(list), args[1], want, list)
 	}
 	return err
+}
+
+// spaced DURATION QUERY wants the last request that reached the emulator at
+// least so long after the one before.
+func cmdSpaced(_ *testscript.TestScript, w *world, args []string) error {
+	if len(args) != 2 {
+		return errUsage
+	}
+	least, err := time.ParseDuration(args[0])
+	if err != nil {
+		return err
+	}
+	list, err := w.box.requests(args[1])
+	if err != nil {
+		return err
+	}
+	if len(list) < 2 {
+		return fmt.Errorf("only %d requests match %s", len(list), args[1])
+	}
+	before, last := list[len(list)-2], list[len(list)-1]
+	if gap := last.Time.Sub(before.Time); gap < least {
+		return fmt.Errorf("%s after %+v came %+v", gap, before, last)
+	}
+	return nil
 }
 
 // await QUERY [N] waits until a request, or N of them, reach the emulator.
@@ -235,4 +274,36 @@ func cmdProxied(ts *testscript.TestScript, neg bool, args []string) {
 	if re.MatchString(record) == neg {
 		ts.Fatalf("the proxy's record:\n%s", record)
 	}
+}
+
+// apart NAME NAME wants that two emulators have seen nothing of each other's:
+// neither the client nor a token, code or secret.
+func cmdApart(_ *testscript.TestScript, w *world, args []string) error {
+	if len(args) != 2 || w.boxes[args[0]] == nil || w.boxes[args[1]] == nil {
+		return errUsage
+	}
+	return apart(w.boxes[args[0]], w.boxes[args[1]])
+}
+
+func apart(boxes ...*emulator) error {
+	owners := map[string]*emulator{}
+	for _, box := range boxes {
+		seen, err := box.requests("")
+		if err != nil {
+			return err
+		}
+		for _, r := range seen {
+			words := []string{r.ClientID}
+			for _, fingerprint := range r.Tokens {
+				words = append(words, fingerprint)
+			}
+			for _, word := range words {
+				if owner := owners[word]; word != "" && owner != nil && owner != box {
+					return fmt.Errorf("%s at %s belongs to another service: %+v", word, r.Path, r)
+				}
+				owners[word] = box
+			}
+		}
+	}
+	return nil
 }

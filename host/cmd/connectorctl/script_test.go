@@ -24,10 +24,13 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"end":       affirmative(cmdEnd),
 	"ends":      affirmative(cmdEnds),
 	"boxsim":    affirmative(cmdBoxsim),
+	"using":     affirmative(cmdUsing),
+	"apart":     affirmative(cmdApart),
 	"sim":       affirmative(cmdSim),
 	"fault":     affirmative(cmdFault),
 	"seen":      affirmative(cmdSeen),
 	"await":     affirmative(cmdAwait),
+	"spaced":    affirmative(cmdSpaced),
 	"create":    affirmative(cmdCreate),
 	"sign-in":   affirmative(cmdSignIn),
 	"connect":   affirmative(cmdConnect),
@@ -251,15 +254,15 @@ func cmdCreate(_ *testscript.TestScript, w *world, args []string) error {
 	return w.create(args[0], args[1:]...)
 }
 
-// sign-in NAME [LOGIN] signs a connection in.
+// sign-in NAME [LOGIN [ARGS...]] signs a connection in.
 func cmdSignIn(_ *testscript.TestScript, w *world, args []string) error {
 	switch len(args) {
+	case 0:
+		return errUsage
 	case 1:
 		return w.signIn(args[0], "")
-	case 2:
-		return w.signIn(args[0], args[1])
 	}
-	return errUsage
+	return w.signIn(args[0], args[1], args[2:]...)
 }
 
 // connect NAME ARGS... creates a connection and signs in.

@@ -195,23 +195,30 @@ func TestNoSecretLeaks(t *testing.T) {
 	// Careless answers, to each kind of request.
 	for _, name := range slices.Sorted(maps.Keys(carelessAnswers())) {
 		spoil := carelessAnswers()[name]
-		if err := w.untilExpired("sales"); err != nil {
+		// A connection for each: what a service asks to wait, all that comes after
+		// would obey.
+		sales := "sales, " + name
+		create(sales)
+		if code := s.signIn("sign in before "+name, sales, ""); code != 0 {
+			t.Fatalf("sign-in: exit code %d", code)
+		}
+		if err := w.untilExpired(sales); err != nil {
 			t.Fatal(err)
 		}
 		x.spoil(&wireFault{path: "/oauth2/token", times: 1, spoil: spoil})
-		s.run("renewal, "+name, "access", "sales")
+		s.run("renewal, "+name, "access", sales)
 		x.spoil(nil)
-		s.run("test before, "+name, "connection", "test", "sales")
+		s.run("test before, "+name, "connection", "test", sales)
 		x.spoil(&wireFault{path: "/2.0", times: -1, spoil: spoil})
-		s.run("test, "+name, "--json", "connection", "test", "sales")
+		s.run("test, "+name, "--json", "connection", "test", sales)
 		x.spoil(&wireFault{path: "/oauth2/token", times: 1, spoil: spoil})
-		s.signIn("exchange, "+name, "sales", "")
+		s.signIn("exchange, "+name, sales, "")
 		x.spoil(&wireFault{path: "/2.0/users/me", times: -1, spoil: spoil})
-		s.signIn("identify, "+name, "sales", "")
+		s.signIn("identify, "+name, sales, "")
 		x.spoil(nil)
-		s.run("show after, "+name, "connection", "show", "sales")
-		if r := s.run("access after, "+name, "access", "sales"); r.code != 0 {
-			if code := s.signIn("sign in after, "+name, "sales", ""); code != 0 {
+		s.run("show after, "+name, "connection", "show", sales)
+		if r := s.run("access after, "+name, "access", sales); r.code != 0 {
+			if code := s.signIn("sign in after, "+name, sales, ""); code != 0 && (code != 13 || name != "page") {
 				t.Fatalf("after %s the connection can't be signed in to: exit code %d", name, code)
 			}
 		}

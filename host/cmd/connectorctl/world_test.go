@@ -35,7 +35,8 @@ type world struct {
 	processes map[string]*process
 	pages     map[string]chan string
 	leave     map[string]context.CancelFunc
-	box       *emulator
+	box       *emulator            // the one that is meant
+	boxes     map[string]*emulator // by name
 	proxy     *proxy
 	closers   []func()
 }
@@ -47,7 +48,7 @@ func newWorld(dir string) (*world, error) {
 		return nil, err
 	}
 	w := &world{
-		dir: dir, temp: temp, processes: map[string]*process{}, pages: map[string]chan string{}, leave: map[string]context.CancelFunc{},
+		dir: dir, temp: temp, processes: map[string]*process{}, pages: map[string]chan string{}, leave: map[string]context.CancelFunc{}, boxes: map[string]*emulator{},
 		http: &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	w.env = []string{

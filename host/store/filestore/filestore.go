@@ -21,6 +21,7 @@ import (
 //
 //	store.json      who the store is, written once
 //	records/        a file per record: OWNER,ENVIRONMENT,CONNECTION.json
+//	waits/          a file per record whose service has asked to wait; advice only
 //	flows/          a file per sign-in that waits for its callback: ID.json
 //	locks/          kernel locks, held while something is written; never renamed
 //	leases/         a kernel lock per lease, held by the lease's holder
@@ -35,7 +36,7 @@ import (
 //
 //	boxconnection-store VERSION KIND LENGTH sha256:DIGEST
 //
-// and then LENGTH bytes of JSON. KIND is "store", "record" or "flow". DIGEST is
+// and then LENGTH bytes of JSON. KIND is "store", "record", "flow" or "waits". DIGEST is
 // of the line up to LENGTH with a line feed in place of the rest, followed by
 // the JSON. Later versions keep the header, so that a file that is newer and a
 // file that is damaged are told apart.

@@ -19,6 +19,7 @@ const (
 	kindStore  = "store"
 	kindRecord = "record"
 	kindFlow   = "flow"
+	kindWaits  = "waits"
 
 	// maxHeader is far above the longest header.
 	maxHeader = 256

@@ -78,13 +78,15 @@ func (s *Store) Due(ctx context.Context, limit int) ([]store.Key, error) {
 // nameFits tells by a file's name whether its record can be what is asked for.
 // A name that isn't a record's fits everything.
 func nameFits(name string, q store.Query) bool {
-	owner, environment, _, ok := nameParts(name)
+	owner, environment, connection, ok := nameParts(name)
 	return !ok || (q.Owner == "" || owner == escape(q.Owner)) &&
+		(q.Connection == "" || connection == escape(q.Connection)) &&
 		(q.Environment == "" || environment == escape(q.Environment))
 }
 
 func fits(r *store.Record, q store.Query) bool {
 	return (q.Owner == "" || r.Key.Owner == q.Owner) &&
+		(q.Connection == "" || r.Key.Connection == q.Connection) &&
 		(q.Environment == "" || r.Key.Environment == q.Environment) &&
 		(q.Name == "" || r.Name == q.Name) &&
 		(q.State == "" || r.State == q.State) &&

@@ -16,6 +16,7 @@ const (
 	storeFile = "store.json"
 	records   = "records"
 	flows     = "flows"
+	waits     = "waits"
 	locks     = "locks"
 	leases    = "leases"
 
@@ -23,7 +24,7 @@ const (
 	tempSuffix = ".new"
 )
 
-var subfolders = []string{locks, leases, records, flows}
+var subfolders = []string{locks, leases, records, flows, waits}
 
 // maxPart is the longest part of a name that is written out. Three of them and
 // what stands around stay below the 255 bytes that file systems allow.

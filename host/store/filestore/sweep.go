@@ -21,7 +21,7 @@ const tidyWait = 100 * time.Millisecond
 // tidy removes what killed processes left behind: half-written files and the
 // lease locks of the dead. What can't be removed does no harm.
 func (s *Store) tidy(ctx context.Context) {
-	for _, folder := range []string{records, flows} {
+	for _, folder := range []string{records, flows, waits} {
 		temps, err := s.list(folder, func(name string) bool { _, ok := tempTarget(name); return ok })
 		if err != nil {
 			continue
@@ -72,6 +72,11 @@ func (s *Store) sweep(ctx context.Context) {
 				return err == nil && !now.Before(f.ExpiresAt)
 			}
 			s.removeIf(ctx, flows, name, over)
+		}
+	}
+	if names, err := s.names(waits); err == nil {
+		for _, name := range names {
+			s.removeIf(ctx, waits, name, func() bool { return s.readWaits(name).over(now) })
 		}
 	}
 }

@@ -56,7 +56,7 @@ func listQuery(q store.Query) (string, pgx.NamedArgs) {
 	sql.WriteString(`SELECT ` + columns + ` FROM connections WHERE NOT ` + over)
 	args := pgx.NamedArgs{}
 	for _, c := range []struct{ column, value string }{
-		{"owner", q.Owner}, {"environment", q.Environment}, {"name", q.Name}, {"state", string(q.State)}, {"base", q.Base},
+		{"owner", q.Owner}, {"connection", q.Connection}, {"environment", q.Environment}, {"name", q.Name}, {"state", string(q.State)}, {"base", q.Base},
 	} {
 		if c.value == "" {
 			continue

@@ -32,7 +32,7 @@ func (s *Store) sweep(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, sweepWithin)
 	defer cancel()
-	for _, sql := range []string{sweepDrafts, sweepFlows, sweepRuns} {
+	for _, sql := range []string{sweepDrafts, sweepFlows, sweepRuns, sweepWaits} {
 		// What it can't do now, a later sweep does.
 		_ = s.do(ctx, repeatable, func(ctx context.Context) error {
 			_, err := s.pool.Exec(ctx, sql)

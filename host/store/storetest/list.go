@@ -66,6 +66,8 @@ func testQuery(t *testing.T, p *place) {
 		{store.Query{Owner: "nobody"}, []string{}},
 		{store.Query{Environment: "test"}, []string{"d"}},
 		{store.Query{Name: "1"}, []string{"a"}},
+		{store.Query{Connection: "c"}, []string{"c"}},
+		{store.Query{Connection: "a", Environment: "test"}, []string{}},
 		{store.Query{State: store.StateDraft}, []string{"b", "e"}},
 		{store.Query{State: store.StateTombstone}, []string{"f"}},
 		{store.Query{Base: "a"}, []string{"e"}},

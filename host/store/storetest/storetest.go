@@ -60,6 +60,7 @@ func Run(t *testing.T, h Harness) {
 		{"list", listTests},
 		{"lease", leaseTests},
 		{"flow", flowTests},
+		{"throttle", throttleTests},
 		{"context", contextTests},
 		{"process", processTests},
 		{"model", modelTests},

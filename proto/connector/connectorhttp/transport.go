@@ -34,7 +34,8 @@ const maxDrain = 64 << 10
 //     repeated), the request waits as long as it is asked to and is sent
 //     again: up to four times and a minute in all, never beyond its context's
 //     deadline. After that the caller gets the service's answer. If the source
-//     is a connector.Throttle, all of its callers wait together.
+//     is a connector.Throttle, all of its callers wait together; one that can't
+//     wait so long gets [MustWait] and sends nothing.
 //
 // Errors of the source come out as they are; errors.As finds the
 // *connector.Diagnostic below net/http's *url.Error.

@@ -30,22 +30,35 @@ type waits struct {
 }
 
 // before waits as long as another caller was asked to, if that is within the
-// request's patience and deadline. If it isn't, the request is sent at once,
-// for the service to say so itself.
+// request's patience and deadline. If it isn't, it fails at once with
+// [MustWait]: to ask a service that doesn't want to be asked makes it wait
+// longer.
 func (w *waits) before(req *http.Request) error {
 	if w.throttle == nil {
 		return nil
 	}
 	for {
 		pause := w.throttle.Pause()
-		if pause <= 0 || w.spent+pause > patience || beyondDeadline(req, pause) {
+		if pause <= 0 {
 			return nil
+		}
+		if w.spent+pause > patience || beyondDeadline(req, pause) {
+			return MustWait(pause)
 		}
 		w.spent += pause
 		if err := sleep(req.Context(), pause); err != nil {
 			return err
 		}
 	}
+}
+
+// MustWait is the diagnostic of a request that isn't sent, because the service
+// has asked its connection to wait for longer than the request can:
+// connector.RateLimited, to be tried again after that time.
+func MustWait(d time.Duration) *connector.Diagnostic {
+	return connector.Errorf(connector.RateLimited, connector.OriginService,
+		"The service has asked this connection to wait until %s, and nothing was sent.", time.Now().Add(d).UTC().Format(time.RFC3339)).
+		With(connector.Retry).After(d).Suggest("Try again after that time.")
 }
 
 // next returns how long to wait before the request is sent again, at least as

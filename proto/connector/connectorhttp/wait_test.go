@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/boxconnection/connector/proto/connector"
 	"github.com/boxconnection/connector/proto/connector/connectorhttp"
 )
 
@@ -171,6 +172,17 @@ func TestCallersWaitTogether(t *testing.T) {
 		defer cancel()
 		if status, took := get(short); status != http.StatusTooManyRequests || took != 0 {
 			t.Fatalf("the first caller: %d after %s", status, took)
+		}
+		// One that can't wait so long is told at once, and sends nothing.
+		req, err := http.NewRequestWithContext(short, http.MethodGet, "https://api.example/x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		_, err = client.Do(req)
+		d, ok := errors.AsType[*connector.Diagnostic](err)
+		if !ok || d.Code != connector.RateLimited || d.RetryAfter != 40*time.Second || time.Since(began) != 0 || len(svc.sent) != 1 {
+			t.Fatalf("a caller in a hurry: %v after %s, %d requests", err, time.Since(began), len(svc.sent))
 		}
 		if status, took := get(t.Context()); status != http.StatusOK || took != 40*time.Second || len(svc.sent) != 2 {
 			t.Fatalf("the second caller: %d after %s, %d requests", status, took, len(svc.sent))
