@@ -107,6 +107,9 @@ func (h *Host) dropCandidate(ctx context.Context, key store.Key, cfg config, cre
 // from now on, and the old account's grant is revoked. It fails with
 // connector.AuthorizationExpired after ten minutes.
 func (c *Connection) ConfirmAccount(ctx context.Context) (*connector.Account, error) {
+	if err := c.host.Copied(ctx); err != nil {
+		return nil, err
+	}
 	var account connector.Account
 	r, err := c.host.update(ctx, c.key, func(r *store.Record) error {
 		var cand candidate
@@ -127,7 +130,7 @@ func (c *Connection) ConfirmAccount(ctx context.Context) (*connector.Account, er
 			return err
 		}
 		if len(r.Sealed[store.FieldCredential]) > 0 {
-			if _, err := c.host.vault.orphan(ctx, r, cfg); err != nil {
+			if _, err := c.host.orphan(ctx, r, cfg); err != nil {
 				return err
 			}
 		}
@@ -149,6 +152,9 @@ func (c *Connection) ConfirmAccount(ctx context.Context) (*connector.Account, er
 // RejectAccount drops the sign-in that ended with connector.AccountMismatch
 // and revokes it. Without one it does nothing.
 func (c *Connection) RejectAccount(ctx context.Context) error {
+	if err := c.host.Copied(ctx); err != nil {
+		return err
+	}
 	r, err := c.load(ctx)
 	if err != nil {
 		return err

@@ -27,7 +27,7 @@ func (h *Host) keepAliveForever() {
 	for h.ctx.Err() == nil {
 		sum, err := h.KeepAlive(h.ctx, 0)
 		h.log.InfoContext(h.ctx, "kept alive", "renewed", sum.Renewed, "revoked", sum.Revoked,
-			"sign_in_again", sum.SignInAgain, "failed", sum.Failed, "skipped", sum.Skipped, "error", err)
+			"sign_in_again", sum.SignInAgain, "failed", sum.Failed, "skipped", sum.Skipped, "held", sum.Held, "error", err)
 		sleep(h.ctx, jittered(h.keepAliveEvery))
 	}
 }

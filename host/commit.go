@@ -78,6 +78,7 @@ func (v vault) putCredential(ctx context.Context, r *store.Record, cred connecto
 		return err
 	}
 	r.Generation++
+	r.HeldUntil, r.Unrevoked = 0, nil
 	r.CredentialFormat = cred.Format
 	r.AccessExpiresAt, r.LapsesAt = cred.AccessExpiresAt, cred.LapsesAt
 	r.RenewedAt = at

@@ -62,6 +62,11 @@ type Info struct {
 	LapsesAt        time.Time `json:"lapses_at,omitzero"`
 	TestedAt        time.Time `json:"tested_at,omitzero"`
 	TestPassed      bool      `json:"test_passed,omitempty"`
+	// Held says why the grant is neither renewed nor revoked here, if it may be
+	// another store's.
+	Held *connector.Diagnostic `json:"held,omitempty"`
+
+	heldUntil uint64
 }
 
 func infoOf(r *store.Record) Info {
@@ -70,7 +75,7 @@ func infoOf(r *store.Record) Info {
 		Draft: r.State == store.StateDraft, Connector: r.Connector, Plugin: r.Plugin, State: StateReady,
 		Account: r.Account, Generation: r.Generation, CreatedAt: r.CreatedAt, SignedInAt: r.SignedInAt,
 		RenewedAt: r.RenewedAt, AccessExpiresAt: r.AccessExpiresAt, LapsesAt: r.LapsesAt,
-		TestedAt: r.TestedAt, TestPassed: r.TestPassed,
+		TestedAt: r.TestedAt, TestPassed: r.TestPassed, heldUntil: r.HeldUntil,
 	}
 	if d := verdictOf(r); d != nil {
 		i.State, i.Err = StateSignInAgain, d
@@ -92,7 +97,9 @@ func (c *Connection) Info(ctx context.Context) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	return infoOf(r), nil
+	info := []Info{infoOf(r)}
+	c.host.tellHeld(ctx, info)
+	return info[0], nil
 }
 
 // Settings returns the settings without the secrets, and which secrets are

@@ -279,6 +279,6 @@ func (h *Host) applyDraft(ctx context.Context, conn *Connector, r, draft *store.
 	if len(moved) == 0 || len(r.Sealed[store.FieldCredential]) == 0 {
 		return moved, nil
 	}
-	_, err = h.vault.orphan(ctx, r, old)
+	_, err = h.orphan(ctx, r, old)
 	return moved, err
 }

@@ -190,7 +190,7 @@ func (h *Host) inherit(ctx context.Context, conn *Connector, r, base *store.Reco
 	}
 	signedIn := len(r.Sealed[store.FieldCredential]) > 0
 	if signedIn && len(moved) > 0 {
-		if _, err := h.vault.orphan(ctx, r, old); err != nil {
+		if _, err := h.orphan(ctx, r, old); err != nil {
 			return err
 		}
 	}

@@ -142,6 +142,13 @@ func (l *life) present(ctx context.Context, s *sight, req want) (*handout, error
 
 // open asks the connector for the access in the credential.
 func (l *life) open(ctx context.Context, s *sight, validity time.Duration) (*handout, error) {
+	if len(s.record.Sealed[store.FieldPrevious]) > 0 {
+		// Nobody has used this access yet. Its first use ends the credential
+		// before it, which the store's original may have gone back to.
+		if err := l.host.entitled(ctx, s.record); err != nil {
+			return nil, err
+		}
+	}
 	cred, err := l.host.vault.credential(ctx, s.record, store.FieldCredential)
 	if err != nil {
 		return nil, err
@@ -154,11 +161,11 @@ func (l *life) open(ctx context.Context, s *sight, validity time.Duration) (*han
 }
 
 // makeDo hands out access that still lasts when its renewal, which was due
-// early, failed for the time being.
+// early, failed for the time being, or isn't this store's to make.
 func (l *life) makeDo(ctx context.Context, s *sight, req want, failure error) (*handout, error) {
 	d := connector.Diagnose(failure, connector.OriginHost)
 	g := s.record.Generation
-	if d.Disposition != connector.Retry || g == req.refused || g == req.stale {
+	if d.Disposition != connector.Retry && d.Code != connector.StoreNotAdopted || g == req.refused || g == req.stale {
 		return nil, failure
 	}
 	h, err := l.open(ctx, s, max(req.validity, time.Second))

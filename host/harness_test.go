@@ -63,6 +63,7 @@ var database func(testing.TB) string
 
 // place is a store with its key, that several hosts can open.
 type place struct {
+	at    string // the folder, or the database's connection string
 	open  func(context.Context) (store.Store, error)
 	keys  *seal.Keyring
 	audit *events
@@ -70,21 +71,15 @@ type place struct {
 
 func newPlace(t testing.TB) *place {
 	t.Helper()
-	set, err := seal.NewKeyset()
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := seal.Parse(set)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &place{keys: keys, audit: &events{}}
+	p := &place{keys: newKeyring(t), audit: &events{}}
 	if strings.HasPrefix(t.Name(), onPostgres) {
 		dsn := database(t)
+		p.at = dsn
 		p.open = func(ctx context.Context) (store.Store, error) { return pgstore.Open(ctx, dsn) }
 		return p
 	}
 	folder := t.TempDir()
+	p.at = folder
 	p.open = func(ctx context.Context) (store.Store, error) { return filestore.Open(ctx, folder) }
 	return p
 }

@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/boxconnection/connector/host/audit"
@@ -45,6 +46,10 @@ type Host struct {
 	ctx   context.Context
 	stop  context.CancelFunc
 	work  sync.WaitGroup
+
+	// copied is set while the store was last seen to be a copy. It only saves
+	// the way to the lease.
+	copied atomic.Bool
 
 	mu         sync.Mutex
 	closed     bool
@@ -83,7 +88,8 @@ type Loader func(ctx context.Context, i Info) (*Connector, error)
 func WithLoader(l Loader) Option { return option(func(h *Host) { h.loader = l }) }
 
 // Open makes a host. All three arguments are required: a host doesn't run
-// without a record of what it does.
+// without a record of what it does. A store that is a copy opens too, and can
+// be read; see [Host.Copied].
 func Open(st store.Store, sealer seal.Sealer, sink audit.Sink, opts ...Option) (*Host, error) {
 	if st == nil || sealer == nil || sink == nil {
 		return nil, connector.Errorf(connector.UsageWrong, connector.OriginHost, "A host needs a store, a sealer and an audit sink.").
@@ -104,6 +110,7 @@ func Open(st store.Store, sealer seal.Sealer, sink audit.Sink, opts ...Option) (
 	}
 	h.holder = h.run + "/" + token(4)
 	h.ctx, h.stop = context.WithCancel(context.Background())
+	h.tellPlace()
 	if h.keepAliveEvery > 0 {
 		h.work.Add(1)
 		go h.keepAliveForever()

@@ -32,6 +32,8 @@ type KeptAlive struct {
 	SignInAgain int `json:"sign_in_again"`
 	// Failed counts what is due again later.
 	Failed int `json:"failed"`
+	// Held counts imported grants that aren't this store's to renew yet.
+	Held int `json:"held"`
 	// Skipped counts what somebody else had done meanwhile.
 	Skipped int `json:"skipped"`
 }
@@ -41,7 +43,8 @@ type KeptAlive struct {
 // nobody confirmed. Several hosts may do so at the same time: each renewal has
 // one winner. concurrency bounds how much is done at a time, 8 if it is zero.
 // The summary is complete even if some of it failed; the error is the store's,
-// or the context's.
+// or the context's. In a copy ([Host.Copied]) nothing is due: it fails with
+// connector.StoreNotAdopted.
 func (h *Host) KeepAlive(ctx context.Context, concurrency int) (KeptAlive, error) {
 	if concurrency <= 0 {
 		concurrency = defaultConcurrency
@@ -54,6 +57,9 @@ func (h *Host) KeepAlive(ctx context.Context, concurrency int) (KeptAlive, error
 		seen  = map[store.Key]bool{}
 	)
 	defer work.Wait()
+	if err := h.Copied(ctx); err != nil {
+		return sum, err
+	}
 	for {
 		keys, err := h.store.Due(ctx, dueBatch)
 		if err != nil {
@@ -95,6 +101,7 @@ func revoked(s *KeptAlive) *int     { return &s.Revoked }
 func signInAgain(s *KeptAlive) *int { return &s.SignInAgain }
 func failed(s *KeptAlive) *int      { return &s.Failed }
 func skipped(s *KeptAlive) *int     { return &s.Skipped }
+func held(s *KeptAlive) *int        { return &s.Held }
 
 // attend does what is due of one record.
 func (h *Host) attend(ctx context.Context, key store.Key) counter {
@@ -182,6 +189,8 @@ func (h *Host) later(ctx context.Context, key store.Key, now time.Time, failure 
 		return skipped
 	case d != nil && d.Disposition == connector.SignInAgain:
 		return signInAgain
+	case is(failure, connector.StoreNotAdopted) && err == nil:
+		return held
 	default:
 		h.log.WarnContext(ctx, "a connection couldn't be kept alive", "connection", key.Connection, "error", errors.Join(failure, err))
 		return failed

@@ -14,7 +14,7 @@ import (
 // connections in PostgreSQL in place of a folder.
 func TestOnPostgres(t *testing.T) {
 	server := pgtest.Start(t)
-	database = server.Database
+	database, restore = server.Database, server.Restore
 	err := server.Prepare(t.Context(), func(ctx context.Context, dsn string) error {
 		s, err := pgstore.Open(ctx, dsn)
 		if err != nil {
@@ -50,6 +50,11 @@ func TestOnPostgres(t *testing.T) {
 		"base edited elsewhere":  TestEnvironmentFollowsItsBase,
 		"environment again":      TestEnvironmentIsMadeAgain,
 		"rotated keys":           TestKeysAreRotatedUnderLiveConnections,
+		"copy":                   TestCopyTouchesNoGrant,
+		"copy, unused pair":      TestCopyKeepsAnUnusedPair,
+		"copy, adopted":          TestAdoptedCopyRenews,
+		"copy, left revocations": TestAdoptionDropsWhatTheOriginalRevokes,
+		"copy while open":        TestStoreThatTurnsIntoACopy,
 	} {
 		t.Run(name, test)
 	}

@@ -40,6 +40,11 @@ func (l *life) renew(ctx context.Context, s *sight, req want) (*handout, error) 
 	if err := l.waits.tooEarly(ctx); err != nil {
 		return nil, err
 	}
+	if l.host.copied.Load() || s.record.HeldUntil > 0 {
+		if err := l.host.entitled(ctx, s.record); err != nil {
+			return nil, err
+		}
+	}
 	r, held, err := l.host.store.Acquire(ctx, l.key.credential, store.LeaseRequest{Holder: l.host.holder, Intent: intentRenew, For: leaseFor})
 	if err != nil {
 		return nil, err
@@ -54,6 +59,9 @@ func (l *life) renew(ctx context.Context, s *sight, req want) (*handout, error) 
 	}
 	// The holder before may have been asked to wait.
 	if err := l.waits.spared(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.host.entitled(ctx, r); err != nil {
 		return nil, err
 	}
 	under, err := l.sight(ctx, s.conn, r)

@@ -10,12 +10,25 @@ import (
 
 // Verified is what Verify found.
 type Verified struct {
+	// Flows counts the sign-ins that wait; each has a sealed value too.
+	Flows int `json:"flows"`
+	// Keys counts the values that each key sealed, by its ID, be they readable
+	// or not.
+	Keys map[string]int `json:"keys"`
+	// Unrevoked counts the records whose grants were left at the service.
+	Unrevoked int `json:"unrevoked"`
+	// NotAdopted says that the store is a copy, and nil that it isn't.
+	NotAdopted *connector.Diagnostic `json:"not_adopted,omitempty"`
+
 	// Records counts the records that were read, Values the sealed values in
 	// them that open.
 	Records int `json:"records"`
 	Values  int `json:"values"`
 	// Bad are the records or values that can't be read.
 	Bad []BadValue `json:"bad"`
+
+	// keyless: there is something of which the key isn't known.
+	keyless bool
 }
 
 // BadValue is a record, or a value of one, that can't be read.
@@ -25,29 +38,57 @@ type BadValue struct {
 	Err   *connector.Diagnostic `json:"error"`
 }
 
-// Verify reads every record of every owner and opens every sealed value. One
+// Verify reads every record of every owner and every sign-in that waits, and
+// opens every sealed value. One
 // that is bad hides no other. It changes nothing.
 func (h *Host) Verify(ctx context.Context) (Verified, error) {
-	v := Verified{Bad: []BadValue{}}
+	v := Verified{Bad: []BadValue{}, Keys: map[string]int{}}
+	i, err := h.store.Identity(ctx)
+	if err != nil {
+		return v, err
+	}
+	v.NotAdopted = refusal(i, nil)
 	listed, err := h.store.List(ctx, store.Query{})
+	if err != nil {
+		return v, err
+	}
+	flows, err := h.store.Flows(ctx)
 	if err != nil {
 		return v, err
 	}
 	for _, l := range listed {
 		if l.Err != nil {
 			v.Bad = append(v.Bad, BadValue{Key: l.Key, Err: l.Err})
+			v.keyless = true
 			continue
 		}
 		v.Records++
+		if l.Record.Unrevoked != nil {
+			v.Unrevoked++
+		}
 		for field, sealed := range l.Record.Sealed {
-			if _, err := h.vault.sealer.Open(ctx, l.Record.Key, field, sealed); err != nil {
-				v.Bad = append(v.Bad, BadValue{Key: l.Record.Key, Field: field, Err: connector.Diagnose(err, connector.OriginHost)})
-				continue
-			}
-			v.Values++
+			h.verify(ctx, &v, l.Record.Key, field, sealed)
 		}
 	}
+	for _, f := range flows {
+		v.Flows++
+		h.verify(ctx, &v, f.Key, store.Field(fieldFlow+f.ID), f.Sealed)
+	}
 	return v, nil
+}
+
+// verify opens one value.
+func (h *Host) verify(ctx context.Context, v *Verified, key store.Key, field store.Field, sealed []byte) {
+	if id, ok := seal.SealedWith(sealed); ok {
+		v.Keys[id.String()]++
+	} else {
+		v.keyless = true
+	}
+	if _, err := h.vault.sealer.Open(ctx, key, field, sealed); err != nil {
+		v.Bad = append(v.Bad, BadValue{Key: key, Field: field, Err: connector.Diagnose(err, connector.OriginHost)})
+		return
+	}
+	v.Values++
 }
 
 // Reseal seals again, with the sealer's present key, every value that was

@@ -12,7 +12,9 @@ import (
 
 // Delete deletes the connection: it leaves a tombstone, so that its ID stays
 // taken, and takes the grant back at the service. Where the service can't be
-// reached the deletion is done all the same, and the revocation stays due.
+// reached the deletion is done all the same, and the revocation stays due. A
+// grant that isn't this store's ([Host.Copied], [Info].Held) is dropped and
+// never revoked; the tombstone says so.
 //
 // The connection of an environment is deleted alone, and can be overridden
 // again later. A connection that others are the environments of is deleted
@@ -45,9 +47,16 @@ func bury(r *store.Record) {
 }
 
 // SignOut takes the grant back at the service and forgets it. The settings
-// and the pinned account stay.
+// and the pinned account stay. A grant that isn't this store's can't be taken
+// back: connector.StoreNotAdopted.
 func (c *Connection) SignOut(ctx context.Context) error {
-	r, err := c.host.end(ctx, c.key, func(*store.Record) {})
+	r, err := c.load(ctx)
+	if err == nil {
+		err = c.host.entitled(ctx, r)
+	}
+	if err == nil {
+		r, err = c.host.end(ctx, c.key, func(*store.Record) {})
+	}
 	if aerr := c.tenant.audit(ctx, audit.ActionSignOut, r, err); err == nil {
 		err = aerr
 	}
@@ -67,7 +76,7 @@ func (h *Host) end(ctx context.Context, key store.Key, change func(*store.Record
 			if err != nil {
 				return err
 			}
-			if _, err := h.vault.orphan(ctx, r, cfg); err != nil {
+			if _, err := h.orphan(ctx, r, cfg); err != nil {
 				return err
 			}
 		} else {
@@ -78,6 +87,9 @@ func (h *Host) end(ctx context.Context, key store.Key, change func(*store.Record
 	})
 	if err != nil {
 		return r, err
+	}
+	if r.Unrevoked != nil {
+		h.auditUnrevoked(ctx, "", r)
 	}
 	if r.State == store.StateTombstone {
 		h.bury(key)
@@ -99,13 +111,18 @@ func (v vault) orphan(ctx context.Context, r *store.Record, cfg config) (*revoca
 	if err != nil {
 		return nil, err
 	}
+	dropCredential(r)
+	return rev, nil
+}
+
+// dropCredential starts a new generation of r without a credential.
+func dropCredential(r *store.Record) {
 	for _, f := range []store.Field{store.FieldCredential, store.FieldPrevious, store.FieldCandidate} {
 		delete(r.Sealed, f)
 	}
 	r.Generation++
 	r.Verdict, r.CredentialFormat = nil, 0
 	r.AccessExpiresAt, r.LapsesAt = time.Time{}, time.Time{}
-	return rev, nil
 }
 
 func (v vault) addRevocation(ctx context.Context, r *store.Record, cfg config, cred connector.Credential) (*revocation, error) {
@@ -130,6 +147,11 @@ func (v vault) addRevocation(ctx context.Context, r *store.Record, cfg config, c
 func (h *Host) revokeAll(ctx context.Context, r *store.Record) error {
 	var all []revocation
 	if ok, err := h.vault.get(ctx, r, store.FieldRevocation, &all); err != nil || !ok {
+		return err
+	}
+	// An imported record comes without revocations, so these are of grants that
+	// were got here, unless all of the store is a copy.
+	if err := h.Copied(ctx); err != nil {
 		return err
 	}
 	conn, err := h.connectorOf(ctx, r)

@@ -64,6 +64,9 @@ func (c *Connection) beginSignIn(ctx context.Context, redirectURI string) (*Sign
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := c.host.Copied(ctx); err != nil {
+		return nil, nil, err
+	}
 	if !conn.description.Has(connector.CapabilityAuthorize) {
 		return nil, nil, connector.Errorf(connector.Unsupported, connector.OriginConnector, "The connector %s has no sign-in in a browser.", conn.description.ID)
 	}
@@ -145,6 +148,9 @@ func (h *Host) CompleteSignIn(ctx context.Context, callbackURL string, bind conn
 // only if everything fits.
 func (h *Host) takeFlow(ctx context.Context, callbackURL string, bind connector.Secret) (*store.Flow, pendingSignIn, error) {
 	var p pendingSignIn
+	if err := h.Copied(ctx); err != nil {
+		return nil, p, err // the sign-in is the original's
+	}
 	if len(callbackURL) > handshake.MaxCallbackBytes {
 		return nil, p, foreignCallback("it is too long")
 	}

@@ -187,6 +187,7 @@ func (t *Tenant) List(ctx context.Context) ([]Info, error) {
 	for _, l := range listed {
 		infos = append(infos, infoOfListed(l))
 	}
+	t.host.tellHeld(ctx, infos)
 	return infos, nil
 }
 

@@ -28,6 +28,10 @@ const (
 	ActionRevoke      Action = "credential.revoke"
 	ActionHandOut     Action = "access.hand_out"
 	ActionRun         Action = "operation.run"
+	ActionAdopt       Action = "store.adopt"
+	ActionExport      Action = "connection.export"
+	ActionImport      Action = "connection.import"
+	ActionPrune       Action = "sealing_key.remove"
 )
 
 // Event is one thing that was done or tried.

@@ -10,6 +10,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/boxconnection/connector/host"
+	"github.com/boxconnection/connector/proto/connector"
 )
 
 const (
@@ -108,6 +109,8 @@ func (w *keepAliveWorker) Work(ctx context.Context, _ *riverqueue.Job[keepAliveA
 		return riverqueue.JobSnooze(0)
 	case errors.Is(short.Err(), context.DeadlineExceeded):
 		return riverqueue.JobSnooze(pause)
+	case errors.Is(err, connector.StoreNotAdopted):
+		return riverqueue.JobCancel(err) // trying this one again won't help; the next looks anew
 	default:
 		return err
 	}

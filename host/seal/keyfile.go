@@ -66,32 +66,46 @@ func (k *Keyring) Rotate(ctx context.Context) (KeyID, error) {
 			"A keyring without a file can't be rotated in place.").Suggest("Rotate the keyset where it is kept.")
 	}
 	err := change(ctx, k.path, func() ([]byte, error) {
-		clearKeyset, err := readPrivate(k.path)
+		ks, err := k.inPlace()
 		if err != nil {
 			return nil, err
-		}
-		ks, err := parse(clearKeyset, k.path)
-		if err != nil {
-			return nil, err
-		}
-		if !ks.ids[k.Primary()] {
-			return nil, connector.Errorf(connector.SealingKeyWrong, connector.OriginHost,
-				"%s isn't the key file any more that this process opened: key %s is missing.", k.path, k.Primary()).
-				Suggest("Put back the key file that was there before.")
 		}
 		return addKey(keyset.NewManagerFromHandle(ks.handle))
 	})
 	if err != nil {
 		return 0, err
 	}
-	ks, err := readKeyFile(k.path)
+	ks, err := k.reload()
 	if err != nil {
 		return 0, err
+	}
+	return ks.primary, nil
+}
+
+// inPlace reads the key file and refuses another one than was opened.
+func (k *Keyring) inPlace() (*keys, error) {
+	ks, err := readKeyFile(k.path)
+	if err != nil {
+		return nil, err
+	}
+	if !k.succeeds(k.current(), ks) {
+		return nil, connector.Errorf(connector.SealingKeyWrong, connector.OriginHost,
+			"%s isn't the key file any more that this process opened: key %s is missing.", k.path, k.Primary()).
+			Suggest("Put back the key file that was there before.")
+	}
+	return ks, nil
+}
+
+// reload takes over what this process wrote.
+func (k *Keyring) reload() (*keys, error) {
+	ks, err := readKeyFile(k.path)
+	if err != nil {
+		return nil, err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.keys = ks
-	return ks.primary, nil
+	return ks, nil
 }
 
 // change replaces the key file by what make returns, or leaves it if that is
@@ -154,11 +168,18 @@ func replace(path string, content []byte) error {
 }
 
 func readKeyFile(path string) (*keys, error) {
+	// The look comes first: if the file is replaced meanwhile, it is read again.
+	info, _ := os.Stat(path)
 	clearKeyset, err := readPrivate(path)
 	if err != nil {
 		return nil, err
 	}
-	return parse(clearKeyset, path)
+	ks, err := parse(clearKeyset, path)
+	if err != nil {
+		return nil, err
+	}
+	ks.file = info
+	return ks, nil
 }
 
 // readPrivate reads a file that nobody else may read.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io/fs"
+	"os"
 	"sync"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
@@ -25,8 +27,8 @@ type KeyID uint32
 func (id KeyID) String() string { return fmt.Sprintf("%08x", uint32(id)) }
 
 // Keyring is a [Sealer] with one or more keys: it seals with the primary one
-// and opens with all. One that came from a file reads it again when it meets a
-// key it doesn't know, so that a rotation by another process needs no restart.
+// and opens with all. One that came from a file reads it again when the file
+// has changed, so that a rotation by another process needs no restart.
 type Keyring struct {
 	path string // empty if the keys came from bytes
 
@@ -40,6 +42,7 @@ type keys struct {
 	aead    tink.AEAD
 	ids     map[KeyID]bool
 	primary KeyID
+	file    fs.FileInfo // of the file when it was read, nil for none
 }
 
 // Parse makes a keyring of a keyset's bytes: Tink's clear JSON, as [NewKeyset]
@@ -92,7 +95,7 @@ func SealedWith(sealed []byte) (KeyID, bool) {
 
 // Seal implements [Sealer]. The context isn't used.
 func (k *Keyring) Seal(_ context.Context, key store.Key, field store.Field, plaintext []byte) ([]byte, error) {
-	sealed, err := k.current().aead.Encrypt(plaintext, associatedData(key, field))
+	sealed, err := k.sealing().aead.Encrypt(plaintext, associatedData(key, field))
 	if err != nil {
 		return nil, connector.Errorf(connector.Internal, connector.OriginHost, "The %s couldn't be sealed.", field).Because(err)
 	}
@@ -113,6 +116,11 @@ func (k *Keyring) Open(ctx context.Context, key store.Key, field store.Field, se
 	ks, err := k.knowing(ctx, id)
 	if err != nil {
 		return nil, err
+	}
+	if at, removed := retired(k.path)[id]; removed && !ks.ids[id] {
+		return nil, connector.Errorf(connector.SealingKeyWrong, connector.OriginHost,
+			"The %s of connection %q was sealed with key %s, which was removed from %s at %s.", field, key.Connection, id, k.source(), at).
+			Suggest("To open it, use a copy of the key file from before that time. Nothing was changed.")
 	}
 	if !ks.ids[id] {
 		return nil, connector.Errorf(connector.SealingKeyWrong, connector.OriginHost,
@@ -146,13 +154,48 @@ func (k *Keyring) knowing(ctx context.Context, id KeyID) (*keys, error) {
 	if err != nil {
 		return nil, err
 	}
+	k.follow(ks, fresh)
+	return fresh, nil
+}
+
+// sealing returns the keys to seal with: those of the file, if it has changed
+// since it was read. Otherwise a process that met no new key yet would go on
+// sealing with one that is about to be removed.
+func (k *Keyring) sealing() *keys {
+	ks := k.current()
+	if ks.file == nil {
+		return ks
+	}
+	info, err := os.Stat(k.path)
+	if err != nil || os.SameFile(info, ks.file) && info.ModTime().Equal(ks.file.ModTime()) && info.Size() == ks.file.Size() {
+		return ks
+	}
+	fresh, err := readKeyFile(k.path)
+	if err != nil || !k.follow(ks, fresh) {
+		return ks
+	}
+	return fresh
+}
+
+// follow takes fresh for the keys if they come from the old ones. Another file
+// in the place must not take away the keys that work.
+func (k *Keyring) follow(old, fresh *keys) bool {
+	if !k.succeeds(old, fresh) {
+		return false
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if fresh.ids[ks.primary] {
-		// Another file in its place must not take away the keys that work.
-		k.keys = fresh
+	k.keys = fresh
+	return true
+}
+
+// succeeds reports whether fresh came from old by rotations and removals.
+func (k *Keyring) succeeds(old, fresh *keys) bool {
+	if fresh.ids[old.primary] {
+		return true
 	}
-	return fresh, nil
+	_, removed := retired(k.path)[old.primary]
+	return removed
 }
 
 func (k *Keyring) source() string {
@@ -208,13 +251,20 @@ func addKey(manager *keyset.Manager) ([]byte, error) {
 	if err := manager.SetPrimary(id); err != nil {
 		return nil, failed(err)
 	}
-	handle, err := manager.Handle()
+	clearKeyset, err := write(manager)
 	if err != nil {
 		return nil, failed(err)
 	}
-	var out bytes.Buffer
-	if err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&out)); err != nil {
-		return nil, failed(err)
+	return clearKeyset, nil
+}
+
+// write returns a keyset as clear JSON.
+func write(manager *keyset.Manager) ([]byte, error) {
+	handle, err := manager.Handle()
+	if err != nil {
+		return nil, err
 	}
-	return out.Bytes(), nil
+	var out bytes.Buffer
+	err = insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&out))
+	return out.Bytes(), err
 }

@@ -97,6 +97,14 @@ type Record struct {
 	LapsesAt        time.Time `json:"lapses_at,omitzero"`
 	DueAt           time.Time `json:"due_at,omitzero"`
 
+	// HeldUntil is the number of adoptions from which on the record's grant is
+	// this store's to renew and revoke; zero for always. An import sets it to
+	// the next one.
+	HeldUntil uint64 `json:"held_until,omitempty"`
+	// Unrevoked says why grants that the record had were left at the service:
+	// they were dropped while they weren't this store's to revoke.
+	Unrevoked *connector.Diagnostic `json:"unrevoked,omitempty"`
+
 	// Lease is who may spend the credential now, or nil. Only Acquire, Commit
 	// and Release change it; Create and Update ignore it.
 	Lease *Lease `json:"lease,omitempty"`
@@ -228,9 +236,22 @@ type Store interface {
 	// gets it, the other ConnectionNotFound.
 	TakeFlow(ctx context.Context, id string) (*Flow, error)
 
+	// Flows returns the flows that wait, in no order. One that can't be read is
+	// left out: nobody can answer it.
+	Flows(ctx context.Context) ([]Flow, error)
+
 	// Due returns at most limit keys whose DueAt has passed, the longest
 	// overdue first.
 	Due(ctx context.Context, limit int) ([]Key, error)
+
+	// Identity returns where the store belongs and where it is. The first call
+	// in a store's life records the place, if the store can be written; of
+	// several first ones, one does.
+	Identity(ctx context.Context) (Identity, error)
+
+	// Adopt records the actual place, durably, and counts one adoption more. A
+	// store in its recorded place can be adopted too.
+	Adopt(ctx context.Context) (Identity, error)
 
 	// Close ends the use of the store. It doesn't wait for leases.
 	Close() error

@@ -91,6 +91,7 @@ const (
 	CallbackPortTaken  Code = "CALLBACK_PORT_TAKEN" // another program listens there
 	AuditUnwritable    Code = "AUDIT_UNWRITABLE"    // the audit record can't be kept
 	UsageWrong         Code = "USAGE_WRONG"         // a call or command that can't be meant
+	StoreNotAdopted    Code = "STORE_NOT_ADOPTED"   // a copy, or imported: renews and revokes nothing until it is adopted
 )
 
 // About runtimes, where tests of connections run.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/boxconnection/connector/host"
+	"github.com/boxconnection/connector/host/store"
 	"github.com/boxconnection/connector/proto/connector"
 )
 
@@ -27,6 +28,7 @@ type app struct {
 	store       string
 	owner       string
 	environment string
+	site        string
 	json        bool
 	verbose     bool
 	untrusted   string
@@ -85,6 +87,7 @@ fault, 130 interrupted.`,
 	f.StringVar(&a.store, "store", "", "PostgreSQL database to keep the connections in, as postgres://USER@HOST/DATABASE,\nor @FILE for one with a password (default: a folder in the home)")
 	f.StringVar(&a.owner, "account", defaultOwner, "the engine's account that owns the connections")
 	f.StringVar(&a.environment, "environment", host.DefaultEnvironment, "environment of the connections")
+	f.StringVar(&a.site, "site", "", "name of this installation. A store that was first used or adopted under another name,\nor none, is a copy: nothing of it is renewed or revoked (see store adopt)")
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log to stderr what happens")
 	f.StringVar(&a.untrusted, "untrusted", untrustedRecord,
@@ -97,6 +100,9 @@ fault, 130 interrupted.`,
 func (a *app) checkFlags() error {
 	if !ownerPattern.MatchString(a.owner) {
 		return usage("--account takes letters, digits, '.', '_' and '-', 64 at most")
+	}
+	if err := store.CheckSite(a.site); err != nil {
+		return err
 	}
 	switch a.untrusted {
 	case untrustedRefuse, untrustedRecord, untrustedAllow:

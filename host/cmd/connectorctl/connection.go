@@ -176,6 +176,9 @@ func (a *app) show(w io.Writer, c *host.Connection, s shown) {
 		showDiagnostic(w, "  ", info.Err)
 		a.tellSignIn(w, "    ", info.Err)
 	}
+	if info.Held != nil {
+		showDiagnostic(w, "  ", info.Held)
+	}
 	say(w, "  connector       %s (%s)", dash(info.Connector), dash(info.Plugin))
 	say(w, "  account         %s", accountText(info.Account))
 	say(w, "  signed in       %s", when(info.SignedInAt))
@@ -237,6 +240,7 @@ func (a *app) listCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			copied := e.tellCopied(cmd.Context())
 			return a.print(infos, func(w io.Writer) {
 				for _, i := range infos {
 					login := "-"
@@ -246,6 +250,9 @@ func (a *app) listCommand() *cobra.Command {
 					say(w, "%-20s %-14s %-28s %s", dash(i.Name), i.State, login, dash(i.Plugin))
 					if i.Err != nil {
 						showDiagnostic(w, "  ", i.Err)
+					}
+					if i.Held != nil && !copied {
+						showDiagnostic(w, "  ", i.Held)
 					}
 				}
 			})
@@ -268,10 +275,21 @@ func (a *app) deleteCommand() *cobra.Command {
 					return usage("nothing was deleted: the name wasn't repeated; use --yes where nobody can be asked")
 				}
 			}
+			info, err := c.Info(ctx)
+			if err != nil {
+				return err
+			}
 			if err := c.Delete(ctx); err != nil {
 				return err
 			}
-			return a.print(map[string]string{"deleted": name}, func(w io.Writer) { say(w, "Deleted the connection %s.", name) })
+			result := map[string]any{"deleted": name, "revoked_or_due": info.Held == nil}
+			return a.print(result, func(w io.Writer) {
+				say(w, "Deleted the connection %s.", name)
+				if info.Held != nil {
+					say(w, "Its grant was left at the service and won't be revoked from here:")
+					showDiagnostic(w, "  ", info.Held)
+				}
+			})
 		}),
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "don't ask")

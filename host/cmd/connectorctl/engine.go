@@ -136,7 +136,7 @@ func (e *engine) openHost(ctx context.Context) error {
 // openStore opens the database of --store, or the folder in the home.
 func (a *app) openStore(ctx context.Context, home string) (store.Store, error) {
 	if a.store == "" {
-		s, err := filestore.Open(ctx, filepath.Join(home, "store"))
+		s, err := filestore.Open(ctx, filepath.Join(home, "store"), filestore.WithSite(a.site))
 		if err != nil {
 			return nil, err
 		}
@@ -152,7 +152,7 @@ func (a *app) openStore(ctx context.Context, home string) (store.Store, error) {
 	} else if holdsPassword(dsn) {
 		return nil, usage("a database's password never stands in an argument: use --store @FILE, or PostgreSQL's password file")
 	}
-	s, err := pgstore.Open(ctx, dsn)
+	s, err := pgstore.Open(ctx, dsn, pgstore.WithSite(a.site))
 	if err != nil {
 		return nil, err
 	}

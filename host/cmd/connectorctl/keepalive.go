@@ -33,8 +33,8 @@ turned out to be dead, else 0.`,
 				return err
 			}
 			err = a.print(sum, func(w io.Writer) {
-				say(w, "renewed %d, revoked %d, sign in again %d, to be tried again %d, done by others %d",
-					sum.Renewed, sum.Revoked, sum.SignInAgain, sum.Failed, sum.Skipped)
+				say(w, "renewed %d, revoked %d, sign in again %d, to be tried again %d, done by others %d, held until adopted %d",
+					sum.Renewed, sum.Revoked, sum.SignInAgain, sum.Failed, sum.Skipped, sum.Held)
 			})
 			switch {
 			case sum.Failed > 0:

@@ -75,7 +75,7 @@ func (a *app) tellSignIn(w io.Writer, indent string, d *connector.Diagnostic) {
 func (a *app) signInCommandLine(name string) string {
 	words := []string{"connectorctl"}
 	for _, flag := range []struct{ name, value, normal string }{
-		{"--home", a.home, ""}, {"--account", a.owner, defaultOwner}, {"--environment", a.environment, host.DefaultEnvironment},
+		{"--home", a.home, ""}, {"--account", a.owner, defaultOwner}, {"--environment", a.environment, host.DefaultEnvironment}, {"--site", a.site, ""},
 	} {
 		if flag.value != flag.normal {
 			words = append(words, flag.name, shellWord(flag.value))

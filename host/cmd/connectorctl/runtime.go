@@ -75,6 +75,7 @@ func (w worker) check() error {
 // work serves a runtime until ctx ends. That is how a worker is stopped, so it
 // is no error.
 func (a *app) work(ctx context.Context, e *engine, w worker) error {
+	e.tellPlace(ctx)
 	if e.queue != nil {
 		if err := e.queue.Migrate(ctx); err != nil {
 			return err

@@ -19,7 +19,7 @@ import (
 
 // Store is a [store.Store] in a folder:
 //
-//	store.json      who the store is, written once
+//	store.json      who the store is and where it belongs
 //	records/        a file per record: OWNER,ENVIRONMENT,CONNECTION.json
 //	waits/          a file per record whose service has asked to wait; advice only
 //	flows/          a file per sign-in that waits for its callback: ID.json
@@ -56,6 +56,7 @@ import (
 type Store struct {
 	root  string
 	id    string
+	site  string
 	disk  disk
 	clock clock
 	gates gates
@@ -73,23 +74,41 @@ var _ store.Store = (*Store)(nil)
 type storeFormat struct {
 	ID        string    `json:"id"`
 	CreatedAt time.Time `json:"created_at"`
+	// Place is where a host first used the store, or where it was adopted last.
+	Place     *store.Place `json:"place,omitempty"`
+	Adoptions uint64       `json:"adoptions,omitempty"`
 }
+
+// Option changes how a store is opened.
+type Option func(*Store)
+
+// WithSite names the installation that opens the store; the default is no
+// name. A store that was first used or adopted under another name is a copy;
+// see [store.Identity].
+func WithSite(name string) Option { return func(s *Store) { s.site = name } }
 
 // Open opens the store in a folder and makes what is missing. A folder that
 // can be read but not written opens too; [Store.Writable] tells. It fails with
 // StoreUnsuitable (a network file system, not a folder, a folder that others
 // can read and that isn't a store), StoreUnwritable (nothing there and it can't
-// be made), StoreDamaged, StoreVersionNewer, StoreUnavailable or StoreBusy.
-func Open(ctx context.Context, folder string) (*Store, error) {
-	return open(ctx, folder, osDisk{})
+// be made), StoreDamaged, StoreVersionNewer, StoreUnavailable, StoreBusy or
+// UsageWrong for a site that can't be one.
+func Open(ctx context.Context, folder string, opts ...Option) (*Store, error) {
+	return open(ctx, folder, osDisk{}, opts...)
 }
 
-func open(ctx context.Context, folder string, d disk) (*Store, error) {
+func open(ctx context.Context, folder string, d disk, opts ...Option) (*Store, error) {
 	root, err := filepath.Abs(folder)
 	if err != nil {
 		return nil, readFault(folder, err)
 	}
 	s := &Store{root: root, disk: d, gates: newGates(), held: map[string]*flock.Flock{}}
+	for _, opt := range opts {
+		opt(s)
+	}
+	if err := store.CheckSite(s.site); err != nil {
+		return nil, err
+	}
 	if err := s.prepareRoot(); err != nil {
 		return nil, err
 	}

@@ -58,6 +58,29 @@ func (s *Store) TakeFlow(ctx context.Context, id string) (*store.Flow, error) {
 	return f, nil
 }
 
+// Flows implements [store.Store].
+func (s *Store) Flows(ctx context.Context) ([]store.Flow, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	names, err := s.names(flows)
+	if err != nil {
+		return nil, err
+	}
+	now := s.clock.now()
+	var waiting []store.Flow
+	for _, name := range names {
+		if err := s.enter(ctx); err != nil {
+			return nil, err
+		}
+		var f store.Flow
+		if err := s.read(s.path(flows, name), kindFlow, &f); err == nil && now.Before(f.ExpiresAt) {
+			waiting = append(waiting, f)
+		}
+	}
+	return waiting, nil
+}
+
 func (s *Store) flow(id string) (*store.Flow, error) {
 	f := new(store.Flow)
 	path := s.path(flows, flowName(id))

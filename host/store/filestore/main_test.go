@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -41,7 +42,18 @@ func TestConformance(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
+		Copy: copyFolder,
 	})
+}
+
+// copyFolder copies a folder as a backup tool does.
+func copyFolder(t testing.TB, folder string) string {
+	t.Helper()
+	to := newFolder(t)
+	if out, err := exec.CommandContext(t.Context(), "cp", "-a", folder, to).CombinedOutput(); err != nil {
+		t.Fatalf("cp: %v\n%s", err, out)
+	}
+	return to
 }
 
 func newFolder(t testing.TB) string { return filepath.Join(t.TempDir(), "store") }

@@ -42,11 +42,17 @@ type Option func(*options)
 
 type options struct {
 	schema string
+	site   string
 }
 
 // WithSchema sets the schema that holds the store's tables; the default is
 // "connector". Stores in different schemas don't meet.
 func WithSchema(name string) Option { return func(o *options) { o.schema = name } }
+
+// WithSite names the installation that opens the store; the default is no
+// name. A store that was first used or adopted under another name is a copy;
+// see [store.Identity].
+func WithSite(name string) Option { return func(o *options) { o.site = name } }
 
 // configure completes a configuration that the caller may have changed.
 func (o options) configure(config *pgxpool.Config) *pgxpool.Config {

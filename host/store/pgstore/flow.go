@@ -18,6 +18,7 @@ const (
 		ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, connection = excluded.connection, environment = excluded.environment,
 		expires_at = excluded.expires_at, binding = excluded.binding, sealed = excluded.sealed`
 	peekFlow = `SELECT ` + flowColumns + ` FROM flows WHERE ` + byFlow
+	allFlows = `SELECT ` + flowColumns + ` FROM flows WHERE expires_at > statement_timestamp()`
 	takeFlow = `DELETE FROM flows WHERE ` + byFlow + ` RETURNING ` + flowColumns
 )
 
@@ -53,6 +54,24 @@ func (s *Store) TakeFlow(ctx context.Context, id string) (*store.Flow, error) {
 	})
 }
 
+// Flows implements [store.Store].
+func (s *Store) Flows(ctx context.Context) (waiting []store.Flow, err error) {
+	err = s.do(ctx, repeatable, func(ctx context.Context) error {
+		rows, err := s.pool.Query(ctx, allFlows)
+		if err != nil {
+			return err
+		}
+		waiting, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (store.Flow, error) {
+			var f store.Flow
+			err := row.Scan(flowPlaces(&f)...)
+			f.ExpiresAt = f.ExpiresAt.UTC()
+			return f, err
+		})
+		return err
+	})
+	return waiting, err
+}
+
 func (s *Store) flow(
 	ctx context.Context, r repetition, id string, read func(context.Context, pgx.NamedArgs, ...any) error,
 ) (*store.Flow, error) {
@@ -61,8 +80,7 @@ func (s *Store) flow(
 		if checkText("sign-in's ID", id, true) != nil {
 			return noFlow() // it can't have been put
 		}
-		err := read(ctx, pgx.NamedArgs{"id": id},
-			&f.ID, &f.Key.Owner, &f.Key.Connection, &f.Key.Environment, &f.ExpiresAt, &f.Binding, &f.Sealed)
+		err := read(ctx, pgx.NamedArgs{"id": id}, flowPlaces(f)...)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return noFlow()
 		}
@@ -73,6 +91,11 @@ func (s *Store) flow(
 	}
 	f.ExpiresAt = f.ExpiresAt.UTC()
 	return f, nil
+}
+
+// flowPlaces is where flowColumns go.
+func flowPlaces(f *store.Flow) []any {
+	return []any{&f.ID, &f.Key.Owner, &f.Key.Connection, &f.Key.Environment, &f.ExpiresAt, &f.Binding, &f.Sealed}
 }
 
 func noFlow() error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,7 +64,25 @@ func newDatabase(t testing.TB) string { return server.Database(t) }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, storetest.Harness{New: newDatabase, Open: open, Damage: damage})
+	storetest.Run(t, storetest.Harness{New: newDatabase, Open: open, Damage: damage, Copy: copyDatabase})
+}
+
+// copies numbers the databases that tests copy.
+var copies atomic.Int64
+
+// copyDatabase copies a database within its server.
+func copyDatabase(t testing.TB, place string) string {
+	t.Helper()
+	name := fmt.Sprintf("copy_%d", copies.Add(1))
+	if err := server.Exec(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+query[string](t, place, "SELECT current_database()")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Error(err)
+		}
+	})
+	return server.DSN(name)
 }
 
 func TestRuntimes(t *testing.T) {
@@ -102,6 +121,7 @@ func execute(t testing.TB, dsn, sql string, args ...any) {
 func query[T any](t testing.TB, dsn, sql string, args ...any) T {
 	t.Helper()
 	conn := connect(t, dsn)
+	defer func() { _ = conn.Close(context.Background()) }()
 	var value T
 	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&value); err != nil {
 		t.Fatalf("%s: %v", sql, err)

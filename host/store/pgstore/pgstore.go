@@ -43,6 +43,7 @@ type Store struct {
 	schema string
 	place  string
 	id     string
+	site   string
 	closed atomic.Bool
 	swept  atomic.Int64 // when the last sweep was, in nanoseconds since start
 	start  time.Time
@@ -80,7 +81,10 @@ func OpenConfig(ctx context.Context, config *pgxpool.Config, opts ...Option) (*S
 	if err := checkText("schema", o.schema, true); err != nil {
 		return nil, err
 	}
-	s := &Store{plain: config.Copy(), schema: o.schema, place: placeOf(config.ConnConfig), start: time.Now()}
+	if err := store.CheckSite(o.site); err != nil {
+		return nil, err
+	}
+	s := &Store{plain: config.Copy(), schema: o.schema, site: o.site, place: placeOf(config.ConnConfig), start: time.Now()}
 	config = o.configure(config.Copy())
 	ctx, cancel := context.WithTimeout(ctx, openWithin)
 	defer cancel()

@@ -3,6 +3,8 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,6 +21,25 @@ var flowTests = []test{
 	{"of many takers one gets a flow", testFlowRace},
 	{"a flow ends at its time", testFlowExpires},
 	{"flows are apart", testFlowsApart},
+	{"the flows that wait are listed", testFlows},
+}
+
+func testFlows(t *testing.T, p *place) {
+	s := p.open(t)
+	want := []store.Flow{flow(t, s, "a", time.Hour), flow(t, s, "b", time.Hour)}
+	flow(t, s, "taken", time.Hour)
+	flow(t, s, "over", -time.Hour)
+	if _, err := s.TakeFlow(t.Context(), "taken"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := p.open(t).Flows(t.Context())
+	if err != nil {
+		t.Fatalf("Flows: %v", err)
+	}
+	slices.SortFunc(got, func(a, b store.Flow) int { return strings.Compare(a.ID, b.ID) })
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("listed (-put +got):\n%s", diff)
+	}
 }
 
 func flow(t testing.TB, s store.Store, id string, span time.Duration) store.Flow {

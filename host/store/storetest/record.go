@@ -46,6 +46,7 @@ func testRoundTrip(t *testing.T, p *place) {
 		},
 		ExpiresAt: at, SignedInAt: at, RenewedAt: at, TestedAt: at, TestPassed: true,
 		AccessExpiresAt: at, LapsesAt: at, DueAt: at,
+		HeldUntil: 3, Unrevoked: connector.Errorf(connector.StoreNotAdopted, connector.OriginHost, "left"),
 	}
 	create(t, s, want)
 	if want.Revision != 1 || want.CreatedAt.IsZero() || want.UpdatedAt.IsZero() {

@@ -42,6 +42,9 @@ type Harness struct {
 	// Damage spoils the record of a key so that it can't be read. Nil leaves out
 	// the tests of damaged records.
 	Damage func(t testing.TB, place string, key store.Key)
+	// Copy makes a copy of a place, as a restored backup is, and returns how
+	// Open finds it. Nothing has the place open meanwhile.
+	Copy func(t testing.TB, place string) string
 }
 
 // patience bounds everything that should happen soon. It is long, since the
@@ -61,6 +64,7 @@ func Run(t *testing.T, h Harness) {
 		{"lease", leaseTests},
 		{"flow", flowTests},
 		{"throttle", throttleTests},
+		{"identity", identityTests},
 		{"context", contextTests},
 		{"process", processTests},
 		{"model", modelTests},

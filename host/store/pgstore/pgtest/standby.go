@@ -3,7 +3,6 @@ package pgtest
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 )
@@ -26,14 +25,7 @@ func (s *Server) Standby(tb testing.TB) *Server {
 
 func (s *Server) standby(ctx context.Context) (*Server, error) {
 	standby, err := launchNew(ctx, s.settings, func(standby *Server) error {
-		backup := s.account.command(ctx, filepath.Join(s.programs, "pg_basebackup"), "--pgdata="+standby.Data(), "--host="+s.folder,
-			"--username="+superuser, "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
-		backup.Dir = standby.folder
-		out, err := backup.CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("pg_basebackup: %w\n%s", err, out)
-		}
-		return nil
+		return s.backUp(ctx, standby, "--write-recovery-conf")
 	})
 	if err != nil {
 		return nil, err

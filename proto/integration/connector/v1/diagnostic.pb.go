@@ -268,6 +268,7 @@ const (
 	Code_CODE_CALLBACK_PORT_TAKEN  Code = 121
 	Code_CODE_AUDIT_UNWRITABLE     Code = 122
 	Code_CODE_USAGE_WRONG          Code = 123
+	Code_CODE_STORE_NOT_ADOPTED    Code = 124
 	// Runtimes.
 	Code_CODE_RUNTIME_NOT_FOUND Code = 130
 	Code_CODE_RUNTIME_DEAD      Code = 131
@@ -354,6 +355,7 @@ var (
 		121: "CODE_CALLBACK_PORT_TAKEN",
 		122: "CODE_AUDIT_UNWRITABLE",
 		123: "CODE_USAGE_WRONG",
+		124: "CODE_STORE_NOT_ADOPTED",
 		130: "CODE_RUNTIME_NOT_FOUND",
 		131: "CODE_RUNTIME_DEAD",
 		132: "CODE_RUNTIME_FORBIDDEN",
@@ -435,6 +437,7 @@ var (
 		"CODE_CALLBACK_PORT_TAKEN":        121,
 		"CODE_AUDIT_UNWRITABLE":           122,
 		"CODE_USAGE_WRONG":                123,
+		"CODE_STORE_NOT_ADOPTED":          124,
 		"CODE_RUNTIME_NOT_FOUND":          130,
 		"CODE_RUNTIME_DEAD":               131,
 		"CODE_RUNTIME_FORBIDDEN":          132,
@@ -696,7 +699,7 @@ const file_integration_connector_v1_diagnostic_proto_rawDesc = "" +
 	"\x0eORIGIN_SERVICE\x10\x02\x12\x12\n" +
 	"\x0eORIGIN_NETWORK\x10\x03\x12\x14\n" +
 	"\x10ORIGIN_CONNECTOR\x10\x04\x12\x0f\n" +
-	"\vORIGIN_HOST\x10\x05*\xf1\x10\n" +
+	"\vORIGIN_HOST\x10\x05*\x8d\x11\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15CODE_SETTING_REQUIRED\x10\x01\x12\x18\n" +
@@ -763,7 +766,8 @@ const file_integration_connector_v1_diagnostic_proto_rawDesc = "" +
 	"\x16CODE_SEALING_KEY_WRONG\x10x\x12\x1c\n" +
 	"\x18CODE_CALLBACK_PORT_TAKEN\x10y\x12\x19\n" +
 	"\x15CODE_AUDIT_UNWRITABLE\x10z\x12\x14\n" +
-	"\x10CODE_USAGE_WRONG\x10{\x12\x1b\n" +
+	"\x10CODE_USAGE_WRONG\x10{\x12\x1a\n" +
+	"\x16CODE_STORE_NOT_ADOPTED\x10|\x12\x1b\n" +
 	"\x16CODE_RUNTIME_NOT_FOUND\x10\x82\x01\x12\x16\n" +
 	"\x11CODE_RUNTIME_DEAD\x10\x83\x01\x12\x1b\n" +
 	"\x16CODE_RUNTIME_FORBIDDEN\x10\x84\x01\x12\x17\n" +
