@@ -293,6 +293,7 @@ func TestAdoptionWithoutSignIns(t *testing.T) {
 // turning is a store that turns into a copy.
 type turning struct {
 	store.Store
+	store.Throttle
 	turned atomic.Bool
 	broken atomic.Bool
 }
@@ -316,7 +317,7 @@ func TestStoreThatTurnsIntoACopy(t *testing.T) {
 	svc := newService()
 	live := newRig(t, newPlace(t), svc)
 	sales := live.ready("sales")
-	turn := &turning{Store: live.store.Store}
+	turn := &turning{Store: live.store.Store, Throttle: live.store.Store.(store.Throttle)}
 	live.store.Store = turn
 	svc.untouched(t, func() {
 		turn.turned.Store(true)
