@@ -81,11 +81,12 @@ func (c calls) begin(ctx context.Context, settings []byte, redirectURI, state st
 	return b, nil
 }
 
-func (c calls) complete(ctx context.Context, cfg callConfig, pending []byte, callbackURL string, now time.Time) (connector.Credential, connector.Diagnostics, error) {
+func (c calls) complete(ctx context.Context, cfg callConfig, pending []byte, callbackURL string, now time.Time, format uint32) (connector.Credential, connector.Diagnostics, error) {
 	ctx, cancel := context.WithTimeout(ctx, serviceTimeout)
 	defer cancel()
 	resp, err := c.client.CompleteAuthorization(ctx, &connectorv1.CompleteAuthorizationRequest{
 		Settings: cfg.settings, Network: cfg.network, Pending: pending, CallbackUrl: callbackURL, Now: timestamppb.New(now),
+		CredentialFormat: format,
 	})
 	if err != nil {
 		return connector.Credential{}, nil, protoconv.ErrorFromStatus(err)
@@ -121,6 +122,8 @@ type openRequest struct {
 	// deadline is zero where nothing may be spent.
 	deadline time.Time
 	now      time.Time
+	// format is the one to write.
+	format uint32
 }
 
 // opened is the answer to OpenSession; credential is zero if it is unchanged.
@@ -133,7 +136,7 @@ func (c calls) open(ctx context.Context, cfg callConfig, r openRequest) (opened,
 	timeout := offlineTimeout
 	req := &connectorv1.OpenSessionRequest{
 		Settings: cfg.settings, Network: cfg.network, Credential: protoconv.CredentialToProto(r.credential),
-		AccessRefused: r.refused, Now: timestamppb.New(r.now),
+		AccessRefused: r.refused, Now: timestamppb.New(r.now), CredentialFormat: r.format,
 	}
 	if r.validity > 0 {
 		req.MinimumValidity = durationpb.New(r.validity)

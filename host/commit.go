@@ -35,7 +35,9 @@ func (l *life) commit(ctx context.Context, s *sight, o opened, spent connector.C
 	if failure != nil {
 		return nil, failure
 	}
-	return l.keep(o.access, r, s.now, s.at), nil
+	h := l.keep(o.access, r, s.now, s.at)
+	h.won.Store(true)
+	return h, nil
 }
 
 // write commits u, again and again for a while if the store fails. After a

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -14,6 +15,10 @@ import (
 	"github.com/boxconnection/connector/host/store"
 	"github.com/boxconnection/connector/proto/connector"
 )
+
+// loadTimeout bounds one call of the engine's loader: a binary is copied,
+// started and asked for its description.
+const loadTimeout = time.Minute
 
 // Plugin is a connector's process, as package launch runs it or an engine's
 // own launcher does. Calls on it start the process if it isn't running.
@@ -105,13 +110,29 @@ func (c *Connector) normalise(ctx context.Context, settings []byte) ([]byte, con
 }
 
 // connectorOf returns the connector of a record, and has the engine load it if
-// it isn't loaded.
+// it isn't loaded: once, however many ask at the same time.
 func (h *Host) connectorOf(ctx context.Context, r *store.Record) (*Connector, error) {
 	c, err := h.connector(r.Connector)
 	if err == nil || h.loader == nil {
 		return c, err
 	}
-	return h.loader(ctx, infoOf(r))
+	loaded := h.loading.DoChan(r.Connector+"\x00"+r.Plugin, func() (any, error) {
+		if c, err := h.connector(r.Connector); err == nil {
+			return c, nil // loaded a moment ago
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+		defer cancel()
+		return h.loader(ctx, infoOf(r))
+	})
+	select {
+	case l := <-loaded:
+		if l.Err != nil {
+			return nil, l.Err
+		}
+		return l.Val.(*Connector), nil
+	case <-ctx.Done():
+		return nil, gaveUp(ctx)
+	}
 }
 
 // connector returns a loaded connector.

@@ -153,6 +153,9 @@ func (l *life) open(ctx context.Context, s *sight, validity time.Duration) (*han
 	if err != nil {
 		return nil, err
 	}
+	if err := s.conn.reads(cred); err != nil {
+		return nil, err
+	}
 	o, err := s.conn.calls.open(ctx, l.host.callConfig(s.config), openRequest{credential: cred, validity: validity, now: s.now})
 	if err != nil {
 		return nil, err

@@ -21,6 +21,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/boxconnection/connector/host/audit"
 	"github.com/boxconnection/connector/host/seal"
 	"github.com/boxconnection/connector/host/store"
@@ -38,6 +40,10 @@ type Host struct {
 	run    string
 	net    connector.Network
 	loader Loader
+	// newFormats is set by WithNewFormats.
+	newFormats bool
+	loading    singleflight.Group
+	pace       pace
 	// dispatcher is nil where connections can't be tested elsewhere.
 	dispatcher     Dispatcher
 	keepAliveEvery time.Duration

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -11,8 +12,10 @@ import (
 )
 
 const (
-	// dueBatch is how many due records are asked for at a time.
-	dueBatch = 256
+	// dueBatch is how many due records are asked for at a time: enough that
+	// several nodes, each of which takes them in an order of its own, seldom
+	// want the same one at the same time.
+	dueBatch = 4096
 
 	// defaultConcurrency is how many of them are worked on at a time.
 	defaultConcurrency = 8
@@ -66,6 +69,7 @@ func (h *Host) KeepAlive(ctx context.Context, concurrency int) (KeptAlive, error
 			return sum, err
 		}
 		fresh := 0
+		rand.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
 		for _, key := range keys {
 			if seen[key] {
 				continue
@@ -119,6 +123,9 @@ func (h *Host) attend(ctx context.Context, key store.Key) counter {
 	if r.DueAt.IsZero() || r.DueAt.After(now) {
 		return skipped
 	}
+	if r.Lease != nil && now.Before(r.Lease.Until) {
+		return skipped // somebody is at it; if that fails, it is due the next time
+	}
 	if r, err = h.dropUnconfirmed(ctx, r, now); err != nil {
 		return h.later(ctx, key, now, err)
 	}
@@ -166,11 +173,22 @@ func (h *Host) prolong(ctx context.Context, r *store.Record, now time.Time) coun
 	if _, err := h.connectorOf(ctx, r); err != nil {
 		return h.later(ctx, r.Key, now, err)
 	}
-	l := h.life(lifeKey{r.Key, r.Key}, r.Connector)
-	if err := l.renewFrom(ctx, r.Generation); err != nil {
-		return h.later(ctx, r.Key, now, err)
+	if err := h.pace.wait(ctx, h); err != nil {
+		return failed
 	}
-	return renewed
+	if again, err := h.store.Get(ctx, r.Key); err != nil || again.Generation != r.Generation || again.Lease != nil && now.Before(again.Lease.Until) {
+		return skipped
+	}
+	l := h.life(lifeKey{r.Key, r.Key}, r.Connector)
+	won, err := l.renewFrom(ctx, r.Generation)
+	switch {
+	case err != nil:
+		return h.later(ctx, r.Key, now, err)
+	case won:
+		return renewed
+	default:
+		return skipped
+	}
 }
 
 // later sets when the record is due again after err, or for no reason but

@@ -65,6 +65,8 @@ type handout struct {
 	renew time.Duration
 	// kept: the record still holds the credential before this one.
 	kept atomic.Bool
+	// won: this process renewed it, and nobody else.
+	won atomic.Bool
 }
 
 // life returns the life of a key, the same one to everybody.
@@ -140,10 +142,10 @@ func (l *life) join(ctx context.Context, req want) (*handout, error) {
 }
 
 // renewFrom renews the credential of this generation, unless it has moved on,
-// and hands nothing out.
-func (l *life) renewFrom(ctx context.Context, generation uint64) error {
-	_, err := l.board(ctx, want{stale: generation})
-	return err
+// and hands nothing out. It reports whether this process renewed it.
+func (l *life) renewFrom(ctx context.Context, generation uint64) (won bool, err error) {
+	h, err := l.board(ctx, want{stale: generation})
+	return err == nil && h.won.Load(), err
 }
 
 // board waits for a flight that answers req, and starts it if there is none. A

@@ -89,7 +89,7 @@ func (l *life) spendCredential(ctx context.Context, s *sight, req want) (*handou
 	if o.credential.IsZero() && isFinal(err) && cutOff(s.record) == nil {
 		previous, perr := l.host.vault.credential(ctx, s.record, store.FieldPrevious)
 		if perr == nil && !previous.IsZero() {
-			if o, perr = l.ask(ctx, s, previous, req); perr == nil || !isFinal(perr) {
+			if o, perr = l.ask(ctx, s, previous, req); perr == nil || !isFinal(perr) && !is(perr, connector.CredentialUnreadable) {
 				cred, err = previous, perr
 			}
 		}
@@ -106,6 +106,9 @@ func (l *life) spendCredential(ctx context.Context, s *sight, req want) (*handou
 
 // ask sends the one request that may spend the credential.
 func (l *life) ask(ctx context.Context, s *sight, cred connector.Credential, req want) (opened, error) {
+	if err := s.conn.reads(cred); err != nil {
+		return opened{}, err
+	}
 	now, err := l.host.store.Now(ctx)
 	if err != nil {
 		return opened{}, err
@@ -114,7 +117,7 @@ func (l *life) ask(ctx context.Context, s *sight, cred connector.Credential, req
 	return s.conn.calls.open(ctx, l.host.callConfig(s.config), openRequest{
 		credential: cred, validity: req.validity,
 		refused:  s.record.Generation == req.refused || s.record.Generation == req.stale,
-		deadline: time.Now().Add(left), now: now,
+		deadline: time.Now().Add(left), now: now, format: l.host.writes(s.conn),
 	})
 }
 

@@ -211,7 +211,11 @@ func (h *Host) revokeOne(ctx context.Context, conn *Connector, r *store.Record, 
 	if n := rev.Network.unpack(); !n.ProxyURL.IsZero() || len(n.NoProxy) > 0 || len(n.ExtraCAs) > 0 {
 		cfg.network = &n
 	}
-	err := conn.calls.revoke(ctx, h.callConfig(cfg), rev.Credential.unpack())
+	cred := rev.Credential.unpack()
+	err := conn.reads(cred)
+	if err == nil {
+		err = conn.calls.revoke(ctx, h.callConfig(cfg), cred)
+	}
 	_ = h.record(ctx, audit.Event{
 		Owner: r.Key.Owner, Connection: r.Key.Connection, Environment: r.Key.Environment,
 		Name: r.Name, Action: audit.ActionRevoke, Generation: r.Generation,

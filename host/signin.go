@@ -244,7 +244,7 @@ func (h *Host) complete(ctx context.Context, conn *Connector, key store.Key, cfg
 				cred     connector.Credential
 				warnings connector.Diagnostics
 			)
-			cred, warnings, err = conn.calls.complete(ctx, h.callConfig(cfg), p.Pending, callbackURL, now)
+			cred, warnings, err = conn.calls.complete(ctx, h.callConfig(cfg), p.Pending, callbackURL, now, h.writes(conn))
 			if throttle.learn(ctx, err); err == nil {
 				return cred, warnings, nil
 			}

@@ -20,12 +20,13 @@ func checkAccess(a *connector.Access) error {
 	return nil
 }
 
-func (s *Server) checkCredential(c connector.Credential) error {
+// checkCredential wants a credential of the format that was asked for.
+func (s *Server) checkCredential(c connector.Credential, format uint32) error {
 	switch {
 	case c.Data.IsZero():
 		return fault("the credential is empty")
-	case c.Format != s.description.CredentialWrites:
-		return fault("the credential has format %d, but the description says %d", c.Format, s.description.CredentialWrites)
+	case c.Format != format:
+		return fault("the credential has format %d, not %d", c.Format, format)
 	case len(c.Data.Reveal()) > handshake.MaxCredentialBytes:
 		return fault("the credential is larger than %d KiB", handshake.MaxCredentialBytes>>10)
 	case !inRange(c.AccessExpiresAt, c.LapsesAt):

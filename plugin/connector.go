@@ -101,6 +101,10 @@ type OpenRequest struct {
 	// credential's and the access's times are on. Deadline alone is on this
 	// machine's.
 	Now time.Time
+	// Format is the format that a new credential must have: CredentialWrites of
+	// the description, or CredentialBefore while builds that read nothing newer
+	// are in use.
+	Format uint32
 }
 
 // Opened is the answer to [OpenRequest].
@@ -143,6 +147,8 @@ type CompleteRequest struct {
 	CallbackURL connector.Secret
 	// Now is the time on the host's clock.
 	Now time.Time
+	// Format is the credential's, as in [OpenRequest].
+	Format uint32
 }
 
 // Completed is the outcome of a sign-in.

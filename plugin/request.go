@@ -54,6 +54,18 @@ func (s *Server) settings(raw []byte) (Settings, error) {
 	return settings, problems.Err()
 }
 
+// format reads which credential format to write.
+func (s *Server) format(asked uint32) (uint32, error) {
+	switch d := s.description; asked {
+	case 0, d.CredentialWrites:
+		return d.CredentialWrites, nil
+	case d.CredentialBefore():
+		return asked, nil
+	default:
+		return 0, misuse("it asks for credential format %d; %s %s writes %d and %d", asked, d.ID, d.Version, d.CredentialBefore(), d.CredentialWrites)
+	}
+}
+
 // credential reads a credential; required says that there must be one.
 func (s *Server) credential(p *connectorv1.Credential, required bool) (connector.Credential, error) {
 	c, err := protoconv.CredentialFromProto(p)

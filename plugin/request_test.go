@@ -130,6 +130,7 @@ func TestBadRequests(t *testing.T) {
 		{"bad credential time", open(&connectorv1.OpenSessionRequest{Credential: &connectorv1.Credential{Format: 1, Data: []byte("x"), LapsesAt: &timestamppb.Timestamp{Nanos: -1}}}), connector.UsageWrong},
 		{"newer credential", open(&connectorv1.OpenSessionRequest{Credential: &connectorv1.Credential{Format: 3, Data: []byte("x")}}), connector.CredentialUnreadable},
 		{"credential without format", open(&connectorv1.OpenSessionRequest{Credential: &connectorv1.Credential{Data: []byte("x")}}), connector.CredentialUnreadable},
+		{"a format that isn't written", open(&connectorv1.OpenSessionRequest{CredentialFormat: 3}), connector.UsageWrong},
 		{"large credential", open(&connectorv1.OpenSessionRequest{Credential: &connectorv1.Credential{Format: 1, Data: []byte(big)}}), connector.LimitExceeded},
 		{"revocation of nothing", revoke(nil), connector.UsageWrong},
 		{"revocation of a newer one", revoke(&connectorv1.Credential{Format: 9, Data: []byte("x")}), connector.CredentialUnreadable},
@@ -174,5 +175,24 @@ func TestRequestsReachTheConnectorWhole(t *testing.T) {
 	if got.MinValidity != time.Minute || !got.AllowRenew || !got.AccessRefused || !got.Deadline.Equal(deadline.AsTime()) || !got.Now.Equal(issued) ||
 		got.Network.ProxyURL.Reveal() != "http://proxy" || got.Credential.Data.Reveal() != "old" {
 		t.Errorf("request: %+v", got)
+	}
+}
+
+// The format before the newest is written where the host asks for it, and no
+// other one is taken for it.
+func TestTheFormatThatIsAskedForIsWritten(t *testing.T) {
+	t.Parallel()
+	f := &full{}
+	f.open = func(_ context.Context, req plugin.OpenRequest) (plugin.Opened, error) {
+		return plugin.Opened{Access: goodAccess(), Credential: &connector.Credential{Format: req.Format, Data: connector.NewSecret("new")}}, nil
+	}
+	client := dial(t, f)
+	for asked, want := range map[uint32]uint32{0: 2, 1: 1, 2: 2} {
+		resp, err := client.OpenSession(t.Context(), &connectorv1.OpenSessionRequest{
+			Settings: settings, Credential: credential, AllowRenew: true, Deadline: deadline, CredentialFormat: asked,
+		})
+		if err != nil || resp.GetCredential().GetFormat() != want {
+			t.Errorf("asked for %d: format %d, %v; want %d", asked, resp.GetCredential().GetFormat(), err, want)
+		}
 	}
 }

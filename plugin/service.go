@@ -80,18 +80,22 @@ func (s *service) CompleteAuthorization(ctx context.Context, p *connectorv1.Comp
 	if err != nil {
 		return nil, err
 	}
+	format, err := s.format(p.GetCredentialFormat())
+	if err != nil {
+		return nil, err
+	}
 	settings, err := s.settings(p.GetSettings())
 	if err != nil {
 		return nil, err
 	}
 	done, err := a.CompleteAuthorization(ctx, CompleteRequest{
 		Settings: settings, Network: protoconv.NetworkFromProto(p.GetNetwork()),
-		Pending: connector.NewSecret(string(p.GetPending())), CallbackURL: connector.NewSecret(p.GetCallbackUrl()), Now: now,
+		Pending: connector.NewSecret(string(p.GetPending())), CallbackURL: connector.NewSecret(p.GetCallbackUrl()), Now: now, Format: format,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkCredential(done.Credential); err != nil {
+	if err := s.checkCredential(done.Credential, format); err != nil {
 		return nil, err
 	}
 	return &connectorv1.CompleteAuthorizationResponse{
@@ -139,7 +143,7 @@ func (s *service) OpenSession(ctx context.Context, p *connectorv1.OpenSessionReq
 		if !req.AllowRenew {
 			return nil, fault("it renewed without being allowed to")
 		}
-		if err := s.checkCredential(*opened.Credential); err != nil {
+		if err := s.checkCredential(*opened.Credential, req.Format); err != nil {
 			return nil, err
 		}
 	}
@@ -176,6 +180,9 @@ func (s *service) openRequest(p *connectorv1.OpenSessionRequest) (OpenRequest, e
 		return req, misuse("it allows a renewal without a deadline")
 	}
 	if req.Now, err = clock(p.GetNow()); err != nil {
+		return req, err
+	}
+	if req.Format, err = s.format(p.GetCredentialFormat()); err != nil {
 		return req, err
 	}
 	if req.Credential, err = s.credential(p.GetCredential(), false); err != nil {

@@ -72,3 +72,19 @@ func (d *Description) Has(c Capability) bool {
 	}
 	return false
 }
+
+// CredentialBefore is the format before CredentialWrites, which a build writes
+// too where a request asks for it: the highest of CredentialReads that is
+// lower. A build that reads none has CredentialWrites here.
+func (d *Description) CredentialBefore() uint32 {
+	var before uint32
+	for _, f := range d.CredentialReads {
+		if f < d.CredentialWrites {
+			before = max(before, f)
+		}
+	}
+	if before == 0 {
+		return d.CredentialWrites
+	}
+	return before
+}

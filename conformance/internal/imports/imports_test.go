@@ -52,7 +52,7 @@ var rules = []rule{
 	{folder: "host/cmd", allowed: []string{"proto", "descriptor", "host"}},
 	{folder: "host/cmd/connectorctl/internal/demo", allowed: []string{}},
 	{folder: "conformance", allowed: []string{"proto/integration", "proto/handshake", "descriptor", "conformance"}},
-	{folder: "conformance/interop", allowed: []string{}},
+	{folder: "conformance/interop", allowed: []string{"conformance/interop"}},
 }
 
 // forbidden are imports that a folder of an allowed tree must not have.

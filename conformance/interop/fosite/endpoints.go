@@ -1,19 +1,11 @@
 package authserver
 
 import (
-	"encoding/json"
+	"errors"
 	"net/http"
 
+	"github.com/boxconnection/connector/conformance/interop/authrig"
 	"github.com/ory/fosite"
-)
-
-// Subject is the ID of the account that signs in.
-const Subject = "4400001"
-
-// Challenges of the API, as Box words them.
-const (
-	challengeNone    = `Bearer realm="Service"`
-	challengeInvalid = `Bearer realm="Service", error="invalid_token", error_description="The access token provided is invalid."`
 )
 
 // authorize stands for the consent page and the person in front of it.
@@ -31,7 +23,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	for _, scope := range request.GetRequestedScopes() {
 		request.GrantScope(scope)
 	}
-	response, err := s.provider.NewAuthorizeResponse(ctx, request, &fosite.DefaultSession{Subject: Subject})
+	response, err := s.provider.NewAuthorizeResponse(ctx, request, &fosite.DefaultSession{Subject: authrig.Subject})
 	if err != nil {
 		s.provider.WriteAuthorizeError(ctx, w, request, err)
 		return
@@ -43,10 +35,12 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	sent := r.PostFormValue("refresh_token")
-	s.record.request(r.PostFormValue("grant_type"), sent)
+	s.Request(r.PostFormValue("grant_type"), sent)
 	request, err := s.provider.NewAccessRequest(ctx, r, &fosite.DefaultSession{})
 	if err != nil {
-		s.record.refused(err)
+		if errors.Is(err, fosite.ErrInactiveToken) {
+			s.Reused()
+		}
 		s.provider.WriteAccessError(ctx, w, request, err)
 		return
 	}
@@ -55,7 +49,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 		s.provider.WriteAccessError(ctx, w, request, err)
 		return
 	}
-	s.record.accepted(sent)
+	s.Accepted(sent)
 	s.provider.WriteAccessResponse(ctx, w, request, response)
 }
 
@@ -63,49 +57,20 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	err := s.provider.NewRevocationRequest(r.Context(), r)
 	if err == nil {
-		s.record.counts.Revocations++
+		s.Revoked()
 	}
 	s.provider.WriteRevocationResponse(r.Context(), w, err)
 }
 
-func (s *Server) usersMe(w http.ResponseWriter, r *http.Request) {
-	if subject, ok := s.authenticate(w, r); ok {
-		writeJSON(w, map[string]any{
-			"type": "user", "id": subject, "name": "Stella Strict", "login": "stella@strict.example", "status": "active",
-			"enterprise": map[string]any{"type": "enterprise", "id": "8800001", "name": "Strict"},
-		})
-	}
-}
-
-func (s *Server) rootItems(w http.ResponseWriter, r *http.Request) {
-	if _, ok := s.authenticate(w, r); ok {
-		writeJSON(w, map[string]any{"total_count": 0, "entries": []any{}, "offset": 0, "limit": 100})
-	}
-}
-
-// authenticate lets live access tokens with the right scope pass, and answers
-// everything else.
-func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (subject string, ok bool) {
+// authenticate lets live access tokens with the right scope pass.
+func (s *Server) authenticate(r *http.Request) (subject string, err error) {
 	token := fosite.AccessTokenFromRequest(r)
 	if token == "" {
-		refuse(w, challengeNone)
-		return "", false
+		return "", authrig.ErrNoToken
 	}
 	use, request, err := s.provider.IntrospectToken(r.Context(), token, fosite.AccessToken, &fosite.DefaultSession{}, "root_readonly")
 	if err != nil || use != fosite.AccessToken {
-		refuse(w, challengeInvalid)
-		return "", false
+		return "", authrig.ErrBadToken
 	}
-	return request.GetSession().GetSubject(), true
-}
-
-// refuse answers 401 with an empty body: the reason stands in the header.
-func refuse(w http.ResponseWriter, challenge string) {
-	w.Header().Set("WWW-Authenticate", challenge)
-	w.WriteHeader(http.StatusUnauthorized)
-}
-
-func writeJSON(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // a client that went away can't be told
+	return request.GetSession().GetSubject(), nil
 }

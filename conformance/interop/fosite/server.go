@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/boxconnection/connector/conformance/interop/authrig"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
 	"github.com/ory/fosite/storage"
@@ -35,10 +36,11 @@ var Scopes = []string{"offline", "root_readonly"}
 
 // Server is a running authorization server. It is safe for concurrent use.
 type Server struct {
-	ClientID, ClientSecret string
+	authrig.Record // of what it was asked
 
-	accessLife time.Duration
-	http       *httptest.Server
+	clientID, clientSecret string
+
+	http *httptest.Server
 
 	// mu makes one request at a time of what fosite's store in memory would do
 	// in a transaction: look at a refresh token, and retire it.
@@ -47,7 +49,6 @@ type Server struct {
 	store    *storage.MemoryStore
 	client   *fosite.DefaultClient
 	consents bool
-	record   record
 }
 
 // Start starts a server whose access tokens last for accessLife, in whole
@@ -61,18 +62,17 @@ func Start(accessLife time.Duration) (*Server, error) {
 	}
 	_, _ = rand.Read(config.GlobalSecret) // it never fails, as of Go 1.24
 	s := &Server{
-		ClientID: "client-" + rand.Text(), ClientSecret: rand.Text(),
-		accessLife: accessLife, store: storage.NewMemoryStore(), record: newRecord(),
+		clientID: "client-" + rand.Text(), clientSecret: rand.Text(), store: storage.NewMemoryStore(),
 	}
-	hashed, err := (&fosite.BCrypt{Config: config}).Hash(context.Background(), []byte(s.ClientSecret))
+	hashed, err := (&fosite.BCrypt{Config: config}).Hash(context.Background(), []byte(s.clientSecret))
 	if err != nil {
 		return nil, fmt.Errorf("hash the client's secret: %w", err)
 	}
 	s.client = &fosite.DefaultClient{
-		ID: s.ClientID, Secret: hashed, Scopes: slices.Clone(Scopes),
+		ID: s.clientID, Secret: hashed, Scopes: slices.Clone(Scopes),
 		ResponseTypes: []string{"code"}, GrantTypes: []string{"authorization_code", "refresh_token"},
 	}
-	s.store.Clients[s.ClientID] = s.client
+	s.store.Clients[s.clientID] = s.client
 	s.provider = compose.Compose(config, s.store, compose.NewOAuth2HMACStrategy(config),
 		compose.OAuth2AuthorizeExplicitFactory, compose.OAuth2RefreshTokenGrantFactory, compose.OAuth2PKCEFactory,
 		compose.OAuth2TokenIntrospectionFactory, compose.OAuth2TokenRevocationFactory)
@@ -80,7 +80,7 @@ func Start(accessLife time.Duration) (*Server, error) {
 	mux := http.NewServeMux()
 	for pattern, handle := range map[string]http.HandlerFunc{
 		"GET /oauth2/authorize": s.authorize, "POST /oauth2/token": s.token, "POST /oauth2/revoke": s.revoke,
-		"GET /2.0/users/me": s.usersMe, "GET /2.0/folders/0/items": s.rootItems,
+		"GET /2.0/": authrig.API(s.authenticate),
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			s.mu.Lock()
@@ -95,13 +95,16 @@ func Start(accessLife time.Duration) (*Server, error) {
 // Close ends the server when its last answer is out.
 func (s *Server) Close() { s.http.Close() }
 
+// Secret is the client's secret.
+func (s *Server) Secret() string { return s.clientSecret }
+
 // Settings are the settings of a Box connection to this server, without the
 // client's secret.
 func (s *Server) Settings() map[string]string {
 	return map[string]string{
 		"authorize_url": s.http.URL + "/oauth2/authorize", "token_url": s.http.URL + "/oauth2/token",
 		"revoke_url": s.http.URL + "/oauth2/revoke", "api_url": s.APIURL(),
-		"client_id": s.ClientID, "scopes": "offline root_readonly",
+		"client_id": s.clientID, "scopes": "offline root_readonly",
 	}
 }
 

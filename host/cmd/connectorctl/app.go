@@ -32,6 +32,10 @@ type app struct {
 	json        bool
 	verbose     bool
 	untrusted   string
+	newFormats  bool
+
+	// keepAliveRate is keepalive's own flag.
+	keepAliveRate float64
 
 	// connection is the one that the command is about, where signing in to it
 	// is what may help.
@@ -92,6 +96,8 @@ fault, 130 interrupted.`,
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log to stderr what happens")
 	f.StringVar(&a.untrusted, "untrusted", untrustedRecord,
 		"for a plugin without a digest on record: refuse it, record its digest and trust it from now on, or allow it")
+	f.BoolVar(&a.newFormats, "new-formats", false,
+		"let connectors write their newest credential format; not before every node has builds that read it")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
 	cmd.AddCommand(a.pluginCommand(), a.connectionCommand(), a.accessCommand(), a.runCommand(), a.keepAliveCommand(), a.workerCommand(), a.runtimeCommand(), a.storeCommand(), a.auditCommand(), a.demoCommand(), a.versionCommand())
 	return cmd

@@ -119,6 +119,10 @@ func (e *engine) openHost(ctx context.Context) error {
 	opts := []host.Option{
 		host.WithLogger(e.app.logger()), host.WithNetwork(host.NetworkFromEnvironment()),
 		host.WithLoader(func(ctx context.Context, i host.Info) (*host.Connector, error) { return e.connector(ctx, i.Plugin) }),
+		host.WithKeepAliveRate(e.app.keepAliveRate),
+	}
+	if e.app.newFormats {
+		opts = append(opts, host.WithNewFormats())
 	}
 	if pg, ok := e.store.(*pgstore.Store); ok {
 		if e.queue, err = river.Open(ctx, pg, river.WithLogger(e.app.logger())); err != nil {

@@ -9,7 +9,10 @@ import (
 )
 
 func (a *app) keepAliveCommand() *cobra.Command {
-	var concurrency int
+	var (
+		concurrency int
+		rate        float64
+	)
 	cmd := &cobra.Command{
 		Use: "keepalive", Short: "Renew what would lapse unused, and revoke what couldn't be revoked", Args: noArgs,
 		Long: `Renew grants that would lapse because nobody uses them, revoke what could not be
@@ -20,6 +23,10 @@ turned out to be dead, else 0.`,
 			if concurrency < 1 {
 				return usage("--concurrency takes a number from 1 on")
 			}
+			if rate < 0 {
+				return usage("--rate takes a number from 0 on")
+			}
+			a.keepAliveRate = rate
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -47,5 +54,6 @@ turned out to be dead, else 0.`,
 		},
 	}
 	cmd.Flags().IntVar(&concurrency, "concurrency", 8, "how much is done at a time")
+	cmd.Flags().Float64Var(&rate, "rate", 0, "at most so many renewals a second, this node's share of what the service takes; 0 is no bound")
 	return cmd
 }

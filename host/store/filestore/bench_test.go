@@ -10,14 +10,17 @@ import (
 
 	"github.com/boxconnection/connector/host/store"
 	"github.com/boxconnection/connector/host/store/filestore"
+	"github.com/boxconnection/connector/proto/benchtest"
 )
 
-// BenchmarkUpdate sets a durable update against the least that makes a file of
-// the same size durable: write, sync, rename, sync of the folder. Both take
-// turns, so that they meet the same disk.
+// BenchmarkUpdate compares a durable update with the least that makes a file of
+// the same size durable (write, sync, rename, sync of the folder): the
+// processors' time, and the time on the wall. TestSyncs holds that it makes no
+// more syncs.
 func BenchmarkUpdate(b *testing.B) {
-	folder, d := newFolder(b), &filestore.Disk{}
-	s := openOn(b, folder, d)
+	const calls = 20
+	folder := newFolder(b)
+	s := openFolder(b, folder)
 	r := create(b, s)
 	r.Sealed[store.FieldCredential] = make([]byte, 4<<10)
 	if err := s.Update(b.Context(), r); err != nil {
@@ -25,27 +28,32 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 	content := readFile(b, filestore.RecordPath(folder, testKey))
 	bare := filepath.Join(b.TempDir(), "bare.json")
-	d.Syncs()
-
-	var ours, theirs cost
-	for b.Loop() {
-		ours.add(func() {
-			if err := s.Update(b.Context(), r); err != nil {
-				b.Fatal(err)
+	took := func(now func() time.Duration, update func() error) func() time.Duration {
+		return func() time.Duration {
+			began := now()
+			for range calls {
+				if err := update(); err != nil {
+					b.Fatal(err)
+				}
 			}
-		})
-		theirs.add(func() {
-			if err := bareUpdate(bare, content); err != nil {
-				b.Fatal(err)
-			}
+			return now() - began
+		}
+	}
+	began := time.Now()
+	for _, c := range []struct {
+		name  string
+		now   func() time.Duration
+		bound benchtest.Bound
+	}{
+		{"processor", processorTime, benchtest.Bound{Ratio: 1, Added: 200 * time.Microsecond}},
+		{"wall", func() time.Duration { return time.Since(began) }, benchtest.Bound{Ratio: 1.5}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			benchtest.Compare(b, c.bound, calls,
+				took(c.now, func() error { return bareUpdate(bare, content) }),
+				took(c.now, func() error { return s.Update(b.Context(), r) }))
 		})
 	}
-	n := float64(b.N)
-	b.ReportMetric(float64(ours.wall.Microseconds())/n, "store-µs/op")
-	b.ReportMetric(float64(theirs.wall.Microseconds())/n, "bare-µs/op")
-	b.ReportMetric(float64(ours.wall)/float64(theirs.wall), "ratio")
-	b.ReportMetric(float64((ours.cpu-theirs.cpu).Microseconds())/n, "more-cpu-µs/op")
-	b.ReportMetric(float64(d.Syncs())/n, "syncs/op")
 }
 
 // BenchmarkLarge reads a store with as many connections as an engine may have.
@@ -83,16 +91,6 @@ func BenchmarkLarge(b *testing.B) {
 			}
 		}
 	})
-}
-
-// cost is the time that something took, on the wall and of the processors.
-type cost struct{ wall, cpu time.Duration }
-
-func (c *cost) add(do func()) {
-	start, used := time.Now(), processorTime()
-	do()
-	c.wall += time.Since(start)
-	c.cpu += processorTime() - used
 }
 
 func bareUpdate(path string, content []byte) error {

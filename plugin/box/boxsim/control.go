@@ -60,6 +60,7 @@ func controlRoutes() []controlRoute {
 		{"POST /_sim/clock", (*Server).ctlAdvance},
 		{"POST /_sim/tokens/expire", (*Server).ctlExpire},
 		{"POST /_sim/tokens/revoke", (*Server).ctlRevoke},
+		{"POST /_sim/grants", (*Server).ctlSeed},
 		{"GET /_sim/users", func(s *Server, _ *http.Request) (any, error) { return s.Users(), nil }},
 		{"POST /_sim/users/{user}/deactivate", (*Server).ctlDeactivate},
 		{"POST /_sim/users/{user}/activate", (*Server).ctlActivate},

@@ -58,6 +58,8 @@ func TestControlRefusals(t *testing.T) {
 		{"POST", "/tokens/expire", `{}`, 400},
 		{"POST", "/tokens/revoke", `{"token":"x","user":"y"}`, 400},
 		{"POST", "/users/nobody/deactivate", ``, 404},
+		{"POST", "/grants", `{"user":"nobody","count":1}`, 400},
+		{"POST", "/grants", `{"count":0}`, 400},
 		{"GET", "/requests?nonsense=1", ``, 400},
 		{"GET", "/requests?since=x", ``, 400},
 		{"GET", "/requests?stage=x", ``, 400},

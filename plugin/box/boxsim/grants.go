@@ -29,6 +29,13 @@ type grant struct {
 	narrowed  map[*accessToken]struct{}
 }
 
+func newGrant(u *User, scopes []string, now time.Time) *grant {
+	return &grant{
+		id: randomString(12, lowercase), user: u, scopes: scopes, createdAt: now,
+		alive: map[*pair]struct{}{}, narrowed: map[*accessToken]struct{}{},
+	}
+}
+
 // code is an authorization code, and what has to be checked at its exchange.
 type code struct {
 	user            *User

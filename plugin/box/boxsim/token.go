@@ -117,11 +117,7 @@ func (s *Server) exchangeCode(c *call, now time.Time) answer {
 	}
 	cd.spent = true
 	s.counters.CodesExchanged++
-	g := &grant{
-		id: randomString(12, lowercase), user: cd.user, scopes: cd.scopes, createdAt: now,
-		alive: map[*pair]struct{}{}, narrowed: map[*accessToken]struct{}{},
-	}
-	return s.pairAnswer(c, s.newPair(g, nil, now), now)
+	return s.pairAnswer(c, s.newPair(newGrant(cd.user, cd.scopes, now), nil, now), now)
 }
 
 // What became of a code verifier, for the journal.

@@ -250,7 +250,7 @@ func (x *TokenRefusal) GetEmptyBody() bool {
 	return false
 }
 
-// Credential is what keeps a connection alive (clauses C-1 to C-6).
+// Credential is what keeps a connection alive (clauses C-1 to C-9).
 type Credential struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The layout of data, from 1 on.

@@ -586,9 +586,12 @@ type CompleteAuthorizationRequest struct {
 	// The whole URL that the browser was sent to.
 	CallbackUrl string `protobuf:"bytes,4,opt,name=callback_url,json=callbackUrl,proto3" json:"callback_url,omitempty"`
 	// As in BeginAuthorizationRequest.
-	Now           *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=now,proto3" json:"now,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Now *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=now,proto3" json:"now,omitempty"`
+	// The format that the credential in the answer has: credential_writes, or
+	// the one before it among credential_reads. 0: credential_writes.
+	CredentialFormat uint32 `protobuf:"varint,6,opt,name=credential_format,json=credentialFormat,proto3" json:"credential_format,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *CompleteAuthorizationRequest) Reset() {
@@ -654,6 +657,13 @@ func (x *CompleteAuthorizationRequest) GetNow() *timestamppb.Timestamp {
 		return x.Now
 	}
 	return nil
+}
+
+func (x *CompleteAuthorizationRequest) GetCredentialFormat() uint32 {
+	if x != nil {
+		return x.CredentialFormat
+	}
+	return 0
 }
 
 type CompleteAuthorizationResponse struct {
@@ -944,9 +954,11 @@ type OpenSessionRequest struct {
 	// expired.
 	AccessRefused bool `protobuf:"varint,7,opt,name=access_refused,json=accessRefused,proto3" json:"access_refused,omitempty"`
 	// As in BeginAuthorizationRequest.
-	Now           *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=now,proto3" json:"now,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Now *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=now,proto3" json:"now,omitempty"`
+	// As in CompleteAuthorizationRequest.
+	CredentialFormat uint32 `protobuf:"varint,9,opt,name=credential_format,json=credentialFormat,proto3" json:"credential_format,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *OpenSessionRequest) Reset() {
@@ -1033,6 +1045,13 @@ func (x *OpenSessionRequest) GetNow() *timestamppb.Timestamp {
 		return x.Now
 	}
 	return nil
+}
+
+func (x *OpenSessionRequest) GetCredentialFormat() uint32 {
+	if x != nil {
+		return x.CredentialFormat
+	}
+	return 0
 }
 
 type OpenSessionResponse struct {
@@ -1348,13 +1367,14 @@ const file_integration_connector_v1_connector_proto_rawDesc = "" +
 	"\x11authorization_url\x18\x01 \x01(\tR\x10authorizationUrl\x12\x1d\n" +
 	"\apending\x18\x02 \x01(\fB\x03\x80\x01\x01R\apending\x129\n" +
 	"\n" +
-	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\xf1\x01\n" +
+	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\x9e\x02\n" +
 	"\x1cCompleteAuthorizationRequest\x12\x1f\n" +
 	"\bsettings\x18\x01 \x01(\fB\x03\x80\x01\x01R\bsettings\x12;\n" +
 	"\anetwork\x18\x02 \x01(\v2!.integration.connector.v1.NetworkR\anetwork\x12\x1d\n" +
 	"\apending\x18\x03 \x01(\fB\x03\x80\x01\x01R\apending\x12&\n" +
 	"\fcallback_url\x18\x04 \x01(\tB\x03\x80\x01\x01R\vcallbackUrl\x12,\n" +
-	"\x03now\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"\xa7\x01\n" +
+	"\x03now\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\x12+\n" +
+	"\x11credential_format\x18\x06 \x01(\rR\x10credentialFormat\"\xa7\x01\n" +
 	"\x1dCompleteAuthorizationResponse\x12D\n" +
 	"\n" +
 	"credential\x18\x01 \x01(\v2$.integration.connector.v1.CredentialR\n" +
@@ -1372,7 +1392,7 @@ const file_integration_connector_v1_connector_proto_rawDesc = "" +
 	"\x06access\x18\x03 \x01(\v2 .integration.connector.v1.AccessR\x06access\x12'\n" +
 	"\x0frequired_scopes\x18\x04 \x03(\tR\x0erequiredScopes\"O\n" +
 	"\x16TestConnectionResponse\x125\n" +
-	"\x05check\x18\x01 \x01(\v2\x1f.integration.connector.v1.CheckR\x05check\"\xac\x03\n" +
+	"\x05check\x18\x01 \x01(\v2\x1f.integration.connector.v1.CheckR\x05check\"\xd9\x03\n" +
 	"\x12OpenSessionRequest\x12\x1f\n" +
 	"\bsettings\x18\x01 \x01(\fB\x03\x80\x01\x01R\bsettings\x12;\n" +
 	"\anetwork\x18\x02 \x01(\v2!.integration.connector.v1.NetworkR\anetwork\x12D\n" +
@@ -1384,7 +1404,8 @@ const file_integration_connector_v1_connector_proto_rawDesc = "" +
 	"allowRenew\x126\n" +
 	"\bdeadline\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12%\n" +
 	"\x0eaccess_refused\x18\a \x01(\bR\raccessRefused\x12,\n" +
-	"\x03now\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"\x95\x01\n" +
+	"\x03now\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x03now\x12+\n" +
+	"\x11credential_format\x18\t \x01(\rR\x10credentialFormat\"\x95\x01\n" +
 	"\x13OpenSessionResponse\x128\n" +
 	"\x06access\x18\x01 \x01(\v2 .integration.connector.v1.AccessR\x06access\x12D\n" +
 	"\n" +

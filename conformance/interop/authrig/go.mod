@@ -1,0 +1,3 @@
+module github.com/boxconnection/connector/conformance/interop/authrig
+
+go 1.26.0
