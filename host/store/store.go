@@ -246,7 +246,8 @@ type Store interface {
 
 	// Identity returns where the store belongs and where it is. The first call
 	// in a store's life records the place, if the store can be written; of
-	// several first ones, one does.
+	// several first ones, one does. A store that holds neither records nor flows
+	// has nothing to protect: it belongs wherever it is.
 	Identity(ctx context.Context) (Identity, error)
 
 	// Adopt records the actual place, durably, and counts one adoption more. A

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/boxconnection/connector/host/store/pgstore/pgtest"
@@ -129,6 +130,21 @@ func (s installation) expired() {
 	}
 }
 
+// worker runs a worker on the store until its keep-alive has run.
+func (s installation) worker() {
+	s.t.Helper()
+	p := startCtl(s.t, s.world, append(append([]string{}, s.flags...), "--verbose", "worker", "--runtime", "copy", "--keepalive-every", "1s"))
+	for _, line := range []string{"STORE_NOT_ADOPTED", "^Serving the runtime copy", `kept alive.*STORE_NOT_ADOPTED`} {
+		printed(s.t, p, line)
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		s.t.Fatal(err)
+	}
+	if r, err := p.wait(); err != nil || r.code != 0 {
+		s.t.Errorf("the worker ended with %d, %v\n%s", r.code, err, r)
+	}
+}
+
 // copyTrial tries what copies of a store do beside production: nothing that
 // reaches it, until they are adopted.
 func copyTrial(t *testing.T, live installation, copies map[string]installation) {
@@ -152,6 +168,9 @@ func copyTrial(t *testing.T, live installation, copies map[string]installation) 
 			}
 			c.must(1, "connection", "show", "doomed")
 			c.refused("keepalive")
+			if len(c.flags) > 0 { // a database
+				c.worker()
+			}
 		})
 	}
 	// Production never noticed.

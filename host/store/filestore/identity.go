@@ -30,10 +30,16 @@ func (s *Store) Identity(ctx context.Context) (store.Identity, error) {
 		return store.Identity{}, err
 	}
 	i, _, err := s.identity()
-	if err != nil || i.Recorded.Marks != nil {
+	if err != nil || i.Recorded.Marks != nil && !i.Moved() {
 		return i, err
 	}
-	recorded, err := s.recordPlace(ctx, func(i store.Identity) bool { return i.Recorded.Marks == nil }, 0)
+	recorded, err := s.recordPlace(ctx, func(i store.Identity) (bool, error) {
+		if i.Recorded.Marks == nil {
+			return true, nil
+		}
+		used, err := s.HasData(ctx)
+		return !used && i.Moved(), err
+	}, 0)
 	if errors.Is(err, connector.StoreUnwritable) {
 		return i, nil // nothing can be renewed here either
 	}
@@ -45,19 +51,22 @@ func (s *Store) Adopt(ctx context.Context) (store.Identity, error) {
 	if err := s.enter(ctx); err != nil {
 		return store.Identity{}, err
 	}
-	return s.recordPlace(ctx, func(store.Identity) bool { return true }, 1)
+	return s.recordPlace(ctx, func(store.Identity) (bool, error) { return true, nil }, 1)
 }
 
 // recordPlace writes the actual place into store.json if want says so of what
 // is there.
-func (s *Store) recordPlace(ctx context.Context, want func(store.Identity) bool, adoptions uint64) (store.Identity, error) {
+func (s *Store) recordPlace(ctx context.Context, want func(store.Identity) (bool, error), adoptions uint64) (store.Identity, error) {
 	unlock, err := s.lock(ctx, lockStore)
 	if err != nil {
 		return store.Identity{}, err
 	}
 	defer unlock()
 	i, body, err := s.identity()
-	if err != nil || !want(i) {
+	if err != nil {
+		return i, err
+	}
+	if wanted, err := want(i); err != nil || !wanted {
 		return i, err
 	}
 	body.Place = &i.Actual

@@ -34,9 +34,11 @@ func identity(t testing.TB, s *filestore.Store) store.Identity {
 func TestSite(t *testing.T) {
 	t.Parallel()
 	folder := newFolder(t)
-	if identity(t, openSite(t, folder, "berlin")).Moved() {
+	first := openSite(t, folder, "berlin")
+	if identity(t, first).Moved() {
 		t.Error("the first use under a site's name isn't at home")
 	}
+	create(t, first)
 	for site, moved := range map[string]bool{"berlin": false, "": true, "Berlin": true} {
 		if got := identity(t, openSite(t, folder, site)).Moved(); got != moved {
 			t.Errorf("under the site %q: moved %t, want %t", site, got, moved)

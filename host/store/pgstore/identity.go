@@ -29,14 +29,16 @@ const (
 	// Some servers keep their control data from users.
 	selectIdentityBare = selectPlace + `''::text FROM identity`
 
-	recordPlace = `UPDATE identity SET place = @place WHERE place IS NULL`
-	adoptStore  = `UPDATE identity SET place = @place, adoptions = adoptions + 1 WHERE adoptions = @adoptions`
+	// An empty store has nothing that another one could live from.
+	recordPlace = `UPDATE identity SET place = @place
+		WHERE place IS NULL OR NOT EXISTS (SELECT FROM connections) AND NOT EXISTS (SELECT FROM flows)`
+	adoptStore = `UPDATE identity SET place = @place, adoptions = adoptions + 1 WHERE adoptions = @adoptions`
 )
 
 // Identity implements [store.Store].
 func (s *Store) Identity(ctx context.Context) (i store.Identity, err error) {
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		if i, err = s.identity(ctx); err != nil || i.Recorded.Marks != nil {
+		if i, err = s.identity(ctx); err != nil || i.Recorded.Marks != nil && !i.Moved() {
 			return err
 		}
 		if _, err := s.change(ctx, recordPlace, placeArgument(i.Actual)); err != nil {

@@ -15,6 +15,27 @@ var identityTests = []test{
 	{"a copy is told until it is adopted", testCopy},
 	{"an adoption counts and keeps the records", testAdopt},
 	{"a store that was copied stays what it is", testOriginal},
+	{"an empty copy is a store of its own", testEmptyCopy},
+}
+
+func testEmptyCopy(t *testing.T, p *place) {
+	s, err := p.Open(t.Context(), p.at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	identity(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	there := &place{Harness: p.Harness, at: p.Copy(t, p.at)}
+	first := there.open(t)
+	if i := identity(t, first); i.Moved() || i.Adoptions != 0 {
+		t.Errorf("an empty copy: %+v", i)
+	}
+	create(t, first, saved("c", "n"))
+	if i := identity(t, there.open(t)); i.Moved() {
+		t.Errorf("once it holds something: %+v", i)
+	}
 }
 
 func identity(t testing.TB, s store.Store) store.Identity {
