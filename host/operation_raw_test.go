@@ -366,8 +366,8 @@ func TestOperationsThatBreakTheContract(t *testing.T) {
 	} {
 		c.run = func(_ *operationv1.Start, stream operationv1.OperationService_RunServer) error {
 			for _, p := range broken.parts {
-				if stream.Send(p) != nil {
-					break // the host has had enough
+				if err := stream.Send(p); err != nil {
+					return err // the host has had enough
 				}
 			}
 			return nil

@@ -154,7 +154,7 @@ func (d *download) ask() error {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", d.read))
 	}
 	stall := time.AfterFunc(callTimeout, cancel)
-	resp, err := d.session.HTTPClient().Do(req)
+	resp, err := d.session.HTTPClient().Do(req) //nolint:bodyclose // close does
 	if err != nil {
 		stall.Stop()
 		cancel()

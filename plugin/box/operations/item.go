@@ -88,11 +88,6 @@ func cut(s string, n int) string {
 	return s[:end]
 }
 
-// The fields that a caller may choose in a list (Box's reference of folders,
-// files and web links).
-const fieldNames = "content_created_at,content_modified_at,created_at,created_by,description,etag,expires_at,id,item_status," +
-	"modified_at,modified_by,name,owned_by,parent,path_collection,purged_at,sequence_id,sha1,shared_link,size,tags,trashed_at,type"
-
 // fileFields are asked for where the caller can't choose.
 const fileFields = "type,id,name,description,etag,sequence_id,sha1,size,created_at,modified_at,content_created_at,content_modified_at," +
 	"created_by,modified_by,owned_by,parent,path_collection,item_status,shared_link,tags,file_version"
