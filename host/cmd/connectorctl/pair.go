@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"strings"
 
@@ -15,22 +16,8 @@ func (a *app) pairCommand() *cobra.Command {
 		Use: "pair NAME OPERATIONS", Short: "Tell which operations of a plugin could run on a connection", Args: exactly(2),
 		Long: `Tell which operations of a plugin could run on a connection, what the others
 lack, and why. The exit code says whether all could.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			e, err := a.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer e.close()
-			c, err := e.connection(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			ops, err := e.operations(cmd.Context(), args[1])
-			if err != nil {
-				return err
-			}
-			defer ops.Close()
-			pairing, err := c.Pair(cmd.Context(), ops)
+		RunE: a.onOperations(func(ctx context.Context, c *host.Connection, ops *host.Operations, _ []string) error {
+			pairing, err := c.Pair(ctx, ops)
 			if err != nil {
 				return err
 			}
@@ -39,7 +26,7 @@ lack, and why. The exit code says whether all could.`,
 				return &shownError{problem}
 			}
 			return err
-		},
+		}),
 	}
 }
 

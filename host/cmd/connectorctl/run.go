@@ -47,23 +47,9 @@ in JSON. With --input there is one document and standard input may be content:
 A file that is written appears under its name only when it is whole. With
 --checkpoint an execution that was cut off goes on where it was when the same
 command is given again. Interrupting cancels the work at the service too.`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			e, err := a.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer e.close()
-			c, err := e.connection(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			ops, err := e.operations(cmd.Context(), args[1])
-			if err != nil {
-				return err
-			}
-			defer ops.Close()
-			return a.runAll(cmd.Context(), c, ops, args[2], &flags)
-		},
+		RunE: a.onOperations(func(ctx context.Context, c *host.Connection, ops *host.Operations, args []string) error {
+			return a.runAll(ctx, c, ops, args[0], &flags)
+		}),
 	}
 	f := cmd.Flags()
 	f.StringVar(&flags.input, "input", "", "the input document, or @FILE (default: standard input, a document in each line)")
@@ -73,6 +59,21 @@ command is given again. Interrupting cancels the work at the service too.`,
 	f.DurationVar(&flags.timeout, "timeout", time.Hour, "how long each execution may take")
 	f.BoolVar(&flags.errors, "return-errors", false, "print what the service refuses as a document, and go on")
 	return cmd
+}
+
+// onOperations runs a command on the saved connection and the plugin with
+// operations that its first two arguments name; f gets the others.
+func (a *app) onOperations(f func(ctx context.Context, c *host.Connection, ops *host.Operations, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		return a.onConnection(func(ctx context.Context, e *engine, c *host.Connection, _ string) error {
+			ops, err := e.operations(ctx, args[1])
+			if err != nil {
+				return err
+			}
+			defer ops.Close()
+			return f(ctx, c, ops, args[2:])
+		})(cmd, args[:1])
+	}
 }
 
 // operations loads a plugin with operations.
