@@ -119,8 +119,10 @@ type openRequest struct {
 	credential connector.Credential
 	validity   time.Duration
 	refused    bool
-	// deadline is zero where nothing may be spent.
+	// deadline is until when the token request may be sent; zero where nothing
+	// may be spent. within bounds the call then.
 	deadline time.Time
+	within   time.Duration
 	now      time.Time
 	// format is the one to write.
 	format uint32
@@ -142,7 +144,7 @@ func (c calls) open(ctx context.Context, cfg callConfig, r openRequest) (opened,
 		req.MinimumValidity = durationpb.New(r.validity)
 	}
 	if !r.deadline.IsZero() {
-		timeout = serviceTimeout
+		timeout = r.within
 		req.AllowRenew, req.Deadline = true, timestamppb.New(r.deadline)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)

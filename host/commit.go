@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/boxconnection/connector/host/store"
@@ -37,25 +38,48 @@ func (l *life) commit(ctx context.Context, s *sight, o opened, spent connector.C
 	}
 	h := l.keep(o.access, r, s.now, s.at)
 	h.won.Store(true)
+	h.confirmed.Store(true)
 	return h, nil
 }
 
-// write commits u, again and again for a while if the store fails. After a
-// failure it reads first, since the write may have happened.
+// write writes u, again and again for a while if the store fails.
 func (l *life) write(ctx context.Context, u *unsaved) (*store.Record, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitWithin)
 	defer cancel()
 	for delay := 20 * time.Millisecond; ; delay *= 2 {
-		r, err := l.host.store.Commit(ctx, l.key.credential, u.lease, u.change(ctx, l))
-		if err == nil {
-			return r, nil
+		r, err := l.writeOnce(ctx, u)
+		if err == nil || is(err, connector.ConnectionChanged) || l.host.sleep(ctx, delay) != nil {
+			return r, err
 		}
-		if r, rerr := l.host.store.Get(ctx, l.key.credential); rerr == nil && l.holds(ctx, r, u) {
-			return r, nil
+	}
+}
+
+// writeOnce commits u. After a failure the record may hold it all the same, but
+// perhaps not for long: what a store didn't confirm as durable is undone by a
+// failover. So it counts only once a later write of the record is confirmed,
+// which goes for all that was written before it, too. It fails with
+// ConnectionChanged if the record has moved on.
+func (l *life) writeOnce(ctx context.Context, u *unsaved) (*store.Record, error) {
+	r, err := l.host.store.Commit(ctx, l.key.credential, u.lease, u.change(ctx, l))
+	if err == nil {
+		return r, nil
+	}
+	r, again := l.host.update(ctx, l.key.credential, func(r *store.Record) error {
+		if !l.holds(ctx, r, u) {
+			return errOutdated
 		}
-		if is(err, connector.ConnectionChanged) || l.host.sleep(ctx, delay) != nil {
-			return nil, err
-		}
+		return nil
+	})
+	switch {
+	case again == nil:
+		return r, nil
+	case errors.Is(again, errOutdated), !is(err, connector.ConnectionChanged):
+		return nil, err
+	case is(again, connector.ConnectionChanged): // others are changing it; look again
+		return nil, connector.Errorf(connector.StoreBusy, connector.OriginHost, "The record is being changed all the time.").
+			With(connector.Retry).Suggest("Try again.").Because(again)
+	default:
+		return nil, again
 	}
 }
 
@@ -145,12 +169,7 @@ func (l *life) settle(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitWithin)
 	defer cancel()
-	_, err := l.host.store.Commit(ctx, l.key.credential, u.lease, u.change(ctx, l))
-	if err != nil {
-		if r, rerr := l.host.store.Get(ctx, l.key.credential); rerr == nil && l.holds(ctx, r, u) {
-			err = nil
-		}
-	}
+	_, err := l.writeOnce(ctx, u)
 	if is(err, connector.ConnectionChanged) {
 		l.late(ctx, u)
 		err = nil

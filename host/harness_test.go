@@ -91,6 +91,8 @@ type clocked struct {
 	mu     sync.Mutex
 	// failing is the error of the next calls that write, by method.
 	failing map[string][]error
+	// losing is the error of the next calls that write and whose answer is lost.
+	losing map[string][]error
 }
 
 func (c *clocked) Now(ctx context.Context) (time.Time, error) {
@@ -115,14 +117,22 @@ func (c *clocked) heal() {
 	c.failing = nil
 }
 
-func (c *clocked) failure(method string) error {
+func (c *clocked) loses(method string, errs ...error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	list := c.failing[method]
+	c.losing = map[string][]error{method: errs}
+}
+
+func (c *clocked) failure(method string) error { return c.next(&c.failing, method) }
+
+func (c *clocked) next(errs *map[string][]error, method string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := (*errs)[method]
 	if len(list) == 0 {
 		return nil
 	}
-	c.failing[method] = list[1:]
+	(*errs)[method] = list[1:]
 	return list[0]
 }
 
@@ -131,6 +141,9 @@ func (c *clocked) Acquire(ctx context.Context, k store.Key, w store.LeaseRequest
 		return nil, nil, err
 	}
 	r, held, err := c.Store.Acquire(ctx, k, w)
+	if lost := c.next(&c.losing, "Acquire"); err == nil && lost != nil {
+		return nil, nil, lost
+	}
 	if r != nil && r.Lease != nil { // the lease's times are on the store's clock
 		r.Lease.Until = r.Lease.Until.Add(time.Duration(c.offset.Load()))
 	}

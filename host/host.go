@@ -44,6 +44,7 @@ type Host struct {
 	newFormats bool
 	loading    singleflight.Group
 	pace       pace
+	lease      leaseTimes
 	// dispatcher is nil where connections can't be tested elsewhere.
 	dispatcher     Dispatcher
 	keepAliveEvery time.Duration
@@ -107,7 +108,7 @@ func Open(st store.Store, sealer seal.Sealer, sink audit.Sink, opts ...Option) (
 	}
 	h := &Host{
 		store: st, vault: vault{sealer}, sink: sink, run: node, start: time.Now(),
-		log:        slog.New(slog.DiscardHandler),
+		log: slog.New(slog.DiscardHandler), lease: defaultLease,
 		connectors: map[string]*Connector{}, lives: map[lifeKey]*life{}, throttles: map[store.Key]*throttle{},
 		operations: map[*Operations]struct{}{},
 	}

@@ -42,10 +42,15 @@ type life struct {
 
 	cached atomic.Pointer[handout]
 	flight singleflight.Group
+	// clearing makes access ready to be handed out, once for everybody.
+	clearing singleflight.Group
 	// waits is the credential's throttle.
 	waits *throttle
 	// narrowed are the accesses with fewer rights.
 	narrowed narrowed
+
+	// leaseID is the lease to ask for. Only the flight uses it.
+	leaseID string
 
 	mu sync.Mutex
 	// unsaved is a renewed credential that the store didn't take yet.
@@ -63,8 +68,10 @@ type handout struct {
 	ends time.Duration
 	// renew is when a renewal is due, zero for not before the end.
 	renew time.Duration
-	// kept: the record still holds the credential before this one.
-	kept atomic.Bool
+	// fresh is set until the access may leave the host: see clear. confirmed is
+	// set once the store has confirmed its credential as durable, and dropped
+	// once the one before it was dropped, be it not durably.
+	fresh, confirmed, dropped atomic.Bool
 	// won: this process renewed it, and nobody else.
 	won atomic.Bool
 }
@@ -123,7 +130,7 @@ func (l *life) access(ctx context.Context, req want) (*handout, error) {
 
 // serves reports whether h answers req at a time.
 func (h *handout) serves(now time.Duration, req want) bool {
-	return int64(now) < h.good.Load() && h.satisfies(now, req)
+	return int64(now) < h.good.Load() && !h.fresh.Load() && h.access.Generation >= req.refused && h.satisfies(now, req)
 }
 
 func (h *handout) satisfies(now time.Duration, req want) bool {
@@ -134,11 +141,18 @@ func (h *handout) satisfies(now time.Duration, req want) bool {
 
 // join waits for access to hand out.
 func (l *life) join(ctx context.Context, req want) (*handout, error) {
-	h, err := l.board(ctx, req)
-	if err == nil {
-		l.spend(ctx, h)
+	for range maxFlights {
+		h, err := l.board(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		if err = l.clear(ctx, h); !errors.Is(err, errMoved) {
+			return h, err
+		}
+		l.cached.CompareAndSwap(h, nil)
 	}
-	return h, err
+	return nil, connector.Errorf(connector.StoreBusy, connector.OriginHost, "The connection's credential is being changed all the time.").
+		With(connector.Retry).Suggest("Try again.")
 }
 
 // renewFrom renews the credential of this generation, unless it has moved on,
@@ -198,7 +212,7 @@ func (l *life) keep(a *connector.Access, r *store.Record, now time.Time, at time
 	access := *a
 	access.Generation = r.Generation
 	h := &handout{access: &access}
-	h.kept.Store(len(r.Sealed[store.FieldPrevious]) > 0)
+	h.fresh.Store(len(r.Sealed[store.FieldPrevious]) > 0)
 	wall := time.Now()
 	if !a.ExpiresAt.IsZero() {
 		h.ends = max(at+a.ExpiresAt.Sub(now), 1)
@@ -226,23 +240,4 @@ func (h *handout) trust(now time.Duration) {
 		until = min(until, h.ends)
 	}
 	h.good.Store(int64(until))
-}
-
-// spend drops the credential before this one, durably and before the access
-// leaves the host: from here on the service may take its use for the end of
-// the older one. If the store can't, the older one is only kept for longer.
-func (l *life) spend(ctx context.Context, h *handout) {
-	if !h.kept.CompareAndSwap(true, false) {
-		return
-	}
-	_, err := l.host.update(ctx, l.key.credential, func(r *store.Record) error {
-		if r.Generation != h.access.Generation {
-			return errOutdated
-		}
-		delete(r.Sealed, store.FieldPrevious)
-		return nil
-	})
-	if err != nil && !errors.Is(err, errOutdated) {
-		l.host.log.WarnContext(ctx, "the credential before this one is kept", "connection", l.key.credential.Connection, "error", err)
-	}
 }

@@ -45,6 +45,8 @@ func TestOnPostgres(t *testing.T) {
 		"kept alive":             TestUnusedGrantsAreKeptAlive,
 		"revoked later":          TestRevocationsAreTriedAgain,
 		"fault matrix":           TestFaultMatrix,
+		"previous pair stays":    TestNothingIsHandedOutBesideThePreviousPair,
+		"lost lease":             TestLostLeaseIsNotWaitedFor,
 		"wait for tokens":        TestHostsWaitTogetherForTokens,
 		"wait for the API":       TestHostsWaitTogetherForTheAPI,
 		"base edited elsewhere":  TestEnvironmentFollowsItsBase,

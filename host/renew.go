@@ -10,21 +10,8 @@ import (
 )
 
 const (
-	// leaseFor covers the latest start of the token request, the call, and the
-	// write, with room to spare.
-	leaseFor = 75 * time.Second
-
-	// startWithin is how long after the lease began the token request may
-	// still be written. With the connector's 30 s for the answer the call ends
-	// well inside the lease, so that a holder that was frozen sends nothing
-	// that another has begun to send.
-	startWithin = 15 * time.Second
-
 	// intentRenew is the intent of a renewal's lease.
 	intentRenew = "renew"
-
-	// pollLease is how often a held lease is looked at again.
-	pollLease = 50 * time.Millisecond
 
 	// commitWithin is how long a write that fails is tried again before the
 	// callers are told.
@@ -45,7 +32,7 @@ func (l *life) renew(ctx context.Context, s *sight, req want) (*handout, error) 
 			return nil, err
 		}
 	}
-	r, held, err := l.host.store.Acquire(ctx, l.key.credential, store.LeaseRequest{Holder: l.host.holder, Intent: intentRenew, For: leaseFor})
+	r, held, err := l.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -109,15 +96,16 @@ func (l *life) ask(ctx context.Context, s *sight, cred connector.Credential, req
 	if err := s.conn.reads(cred); err != nil {
 		return opened{}, err
 	}
+	at := time.Now() // before the store's clock is read: a holder may freeze in between
 	now, err := l.host.store.Now(ctx)
 	if err != nil {
 		return opened{}, err
 	}
-	left := s.record.Lease.Until.Sub(now) - (leaseFor - startWithin)
+	left := s.record.Lease.Until.Sub(now) - (time.Duration(l.host.lease) - l.host.lease.start())
 	return s.conn.calls.open(ctx, l.host.callConfig(s.config), openRequest{
 		credential: cred, validity: req.validity,
 		refused:  s.record.Generation == req.refused || s.record.Generation == req.stale,
-		deadline: time.Now().Add(left), now: now, format: l.host.writes(s.conn),
+		deadline: at.Add(left), within: l.host.lease.answer(), now: now, format: l.host.writes(s.conn),
 	})
 }
 
@@ -152,43 +140,4 @@ func (l *life) failed(ctx context.Context, s *sight, err error) error {
 		l.cached.Store(nil)
 	}
 	return d
-}
-
-// awaitLease waits until somebody else's lease ends or the record changes.
-func (l *life) awaitLease(ctx context.Context, held *store.Lease) error {
-	for {
-		if err := l.host.sleep(ctx, pollLease); err != nil {
-			return err
-		}
-		r, err := l.host.store.Get(ctx, l.key.credential)
-		if err != nil {
-			return err
-		}
-		if r.Lease == nil || r.Lease.ID != held.ID || r.Generation != held.Generation {
-			return errMoved
-		}
-		now, err := l.host.store.Now(ctx)
-		if err != nil {
-			return err
-		}
-		if !now.Before(held.Until) {
-			return errMoved
-		}
-		// The store frees the lease of a holder that died; only Acquire can
-		// tell. Looking is as cheap as another Get.
-		if again, stillHeld, err := l.host.store.Acquire(ctx, l.key.credential, store.LeaseRequest{Holder: l.host.holder, Intent: intentRenew, For: leaseFor}); err != nil {
-			return err
-		} else if stillHeld == nil {
-			l.release(ctx, again.Lease)
-			return errMoved
-		}
-	}
-}
-
-func (l *life) release(ctx context.Context, lease *store.Lease) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitWithin)
-	defer cancel()
-	if err := l.host.store.Release(ctx, l.key.credential, lease); err != nil {
-		l.host.log.WarnContext(ctx, "a lease ends only at its deadline", "connection", l.key.credential.Connection, "error", err)
-	}
 }

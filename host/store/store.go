@@ -127,7 +127,7 @@ type Verdict struct {
 // Lease is the right to spend a record's credential. At most one holder has
 // it; it ends at Until, or with its holder where the store can tell.
 type Lease struct {
-	// ID is new with every Acquire.
+	// ID is new with every Acquire, unless it was chosen by the caller.
 	ID string `json:"id"`
 	// Holder says who it is, for people: node and process.
 	Holder string `json:"holder"`
@@ -260,6 +260,11 @@ type Store interface {
 
 // LeaseRequest says who wants a lease, for how long and what for.
 type LeaseRequest struct {
+	// ID becomes the lease's: one of [NewLeaseID], or empty to let the store
+	// choose. A caller who doesn't know what came of an Acquire, and so has done
+	// nothing under its lease, asks again with the same ID: a lease that it got
+	// after all isn't held against it but begins anew.
+	ID     string
 	Holder string
 	Intent string
 	For    time.Duration

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // worker is a worker process as the driver sees it.
@@ -21,16 +22,20 @@ type worker struct {
 	lines  *bufio.Scanner
 	told   strings.Builder
 	plugin int // the connector's process
+	node   string
+	// launched is when it was started.
+	launched time.Time
 }
 
 // launch starts a worker.
 func (r *trial) launch(o order) *worker {
 	r.t.Helper()
+	o.Node = r.name()
 	text, err := json.Marshal(o)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	w := &worker{t: r.t, cmd: exec.Command(os.Args[0])}
+	w := &worker{t: r.t, cmd: exec.Command(os.Args[0]), node: o.Node, launched: time.Now()}
 	w.cmd.Env = append(os.Environ(), workerVariable+"="+string(text))
 	w.cmd.Stderr = os.Stderr
 	if w.input, err = w.cmd.StdinPipe(); err != nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/boxconnection/connector/host/seal"
 	"github.com/boxconnection/connector/host/store"
 	"github.com/boxconnection/connector/host/store/filestore"
+	"github.com/boxconnection/connector/host/store/pgstore"
 	"github.com/boxconnection/connector/plugin/box/boxsim"
 	"github.com/boxconnection/connector/proto/connector"
 )
@@ -45,6 +46,9 @@ const (
 type order struct {
 	Folder   string            // of store, key and audit
 	Plugin   string            // the connector's binary
+	Node     string            // the host's name
+	Database string            // of the store; empty for a file store in the folder
+	Lease    time.Duration     // of a renewal; zero for the host's default
 	Offset   time.Duration     // of the store's clock
 	Pauses   []string          // the instants at which it waits for a line on standard input
 	SignIn   bool              // sign in first
@@ -81,8 +85,9 @@ type pausing struct {
 // at tells an instant, and waits there if it is ordered to.
 func (p *pausing) at(instant string) {
 	fmt.Println("at", instant)
-	if slices.Contains(p.order.Pauses, instant) {
-		_, _ = p.input.ReadString('\n') // or for the end
+	if i := slices.Index(p.order.Pauses, instant); i >= 0 {
+		p.order.Pauses = slices.Delete(p.order.Pauses, i, i+1) // once
+		_, _ = p.input.ReadString('\n')                        // or for the end
 	}
 }
 
@@ -95,7 +100,10 @@ func (p *pausing) Now(ctx context.Context) (time.Time, error) {
 // Acquire implements store.Store.
 func (p *pausing) Acquire(ctx context.Context, k store.Key, w store.LeaseRequest) (*store.Record, *store.Lease, error) {
 	r, held, err := p.Store.Acquire(ctx, k, w)
-	if err == nil && held == nil {
+	switch {
+	case held != nil:
+		held.Until = held.Until.Add(p.order.Offset)
+	case err == nil:
 		r.Lease.Until = r.Lease.Until.Add(p.order.Offset)
 		p.at(atLease)
 	}
@@ -112,8 +120,16 @@ func (p *pausing) Commit(ctx context.Context, k store.Key, l *store.Lease, chang
 	return r, err
 }
 
+// open opens the store.
+func (o *order) open(ctx context.Context) (store.Store, error) {
+	if o.Database != "" {
+		return pgstore.Open(ctx, o.Database)
+	}
+	return filestore.Open(ctx, filepath.Join(o.Folder, "store"))
+}
+
 func (o *order) run(ctx context.Context) (err error) {
-	st, err := filestore.Open(ctx, filepath.Join(o.Folder, "store"))
+	st, err := o.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -126,7 +142,11 @@ func (o *order) run(ctx context.Context) (err error) {
 		return err
 	}
 	p := &pausing{Store: st, order: o, input: bufio.NewReader(os.Stdin)}
-	h, err := host.Open(p, keys, sink)
+	opts := []host.Option{host.WithRuntime(o.Node)}
+	if o.Lease > 0 {
+		opts = append(opts, host.WithLease(o.Lease))
+	}
+	h, err := host.Open(p, keys, sink, opts...)
 	if err != nil {
 		return err
 	}
@@ -219,20 +239,22 @@ func (o *order) signIn(ctx context.Context, h *host.Host, t *host.Tenant, box *h
 	return err
 }
 
-// use asks for access, twice if the connector died meanwhile, and makes a call
-// with it.
+// use asks for access, twice if it is told to or the connector died meanwhile,
+// and makes a call with it.
 func (o *order) use(ctx context.Context, p *pausing, t *host.Tenant) error {
 	c, err := t.Connection(ctx, "sales")
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	a, err := c.Access(ctx, connector.AccessRequest{})
-	if errors.Is(err, connector.PluginExited) {
+	if d := connector.Diagnose(err, connector.OriginHost); err != nil && (d.Disposition == connector.Retry || d.Code == connector.PluginExited) {
 		a, err = c.Access(ctx, connector.AccessRequest{})
 	}
 	if err != nil {
 		return err
 	}
+	fmt.Printf("served generation %d after %d ms\n", a.Generation, time.Since(began).Milliseconds())
 	p.at(atHandedOut)
 	client, err := c.HTTPClient(ctx)
 	if err != nil {

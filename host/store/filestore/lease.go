@@ -17,6 +17,9 @@ func (s *Store) Acquire(ctx context.Context, key store.Key, want store.LeaseRequ
 	if err := s.enter(ctx); err != nil {
 		return nil, nil, err
 	}
+	if err := want.CheckID(); err != nil {
+		return nil, nil, err
+	}
 	unlock, err := s.lock(ctx, lockFor(recordName(key)))
 	if err != nil {
 		return nil, nil, err
@@ -29,14 +32,16 @@ func (s *Store) Acquire(ctx context.Context, key store.Key, want store.LeaseRequ
 	}
 	now := s.clock.now()
 	last := r.Lease
-	if last != nil && now.Before(last.Until) && s.alive(last.ID) {
+	own := last != nil && last.ID == want.ID
+	if last != nil && !own && now.Before(last.Until) && s.alive(last.ID) {
 		return nil, last, nil
 	}
-	id, err := s.hold(ctx)
+	s.drop(want.ID)
+	id, err := s.hold(ctx, want.ID)
 	if err != nil {
 		return nil, nil, err
 	}
-	if last != nil {
+	if last != nil && !own {
 		r.Interrupted = last
 	}
 	r.Lease = &store.Lease{
@@ -48,7 +53,7 @@ func (s *Store) Acquire(ctx context.Context, key store.Key, want store.LeaseRequ
 		s.drop(id)
 		return nil, nil, err
 	}
-	if last != nil {
+	if last != nil && !own {
 		// A frozen holder keeps the lock on a file without a name.
 		_ = os.Remove(s.leasePath(last.ID))
 	}
@@ -133,13 +138,16 @@ func (s *Store) Release(ctx context.Context, key store.Key, lease *store.Lease) 
 }
 
 // hold takes a new lock that shows that a lease's holder lives, and returns its
-// ID.
-func (s *Store) hold(ctx context.Context) (string, error) {
+// ID: the one that the caller chose, if any.
+func (s *Store) hold(ctx context.Context, chosen string) (string, error) {
 	for {
 		if err := s.enter(ctx); err != nil {
 			return "", err
 		}
-		id := randomID()
+		id := chosen
+		if id == "" {
+			id = store.NewLeaseID()
+		}
 		path := s.leasePath(id)
 		lock, err := tryLock(path)
 		if err != nil {

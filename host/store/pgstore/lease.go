@@ -16,10 +16,12 @@ import (
 )
 
 const (
-	isFree = `(lease IS NULL OR (lease->>'until')::timestamptz <= statement_timestamp())`
+	// A holder's own lease is free to it.
+	isFree = `(lease IS NULL OR lease->>'id' = @id OR (lease->>'until')::timestamptz <= statement_timestamp())`
 
 	lookAtLease  = `SELECT ` + columns + `, ` + isFree + ` FROM connections WHERE ` + byKey
-	acquireLease = `UPDATE connections SET revision = revision + 1, interrupted = coalesce(lease, interrupted), lease = jsonb_build_object(
+	acquireLease = `UPDATE connections SET revision = revision + 1,
+		interrupted = CASE WHEN lease->>'id' = @id THEN interrupted ELSE coalesce(lease, interrupted) END, lease = jsonb_build_object(
 			'id', @id::text, 'holder', @holder::text, 'intent', @intent::text, 'generation', generation,
 			'since', statement_timestamp(), 'until', statement_timestamp() + @microseconds::bigint * interval '1 microsecond')
 		WHERE revision = @revision AND ` + isFree + ` AND ` + byKey + ` RETURNING revision, lease, interrupted`
@@ -35,15 +37,20 @@ func (s *Store) Acquire(ctx context.Context, key store.Key, want store.LeaseRequ
 	if err := checkKey(key); err != nil {
 		return nil, nil, err
 	}
+	if err := want.CheckID(); err != nil {
+		return nil, nil, err
+	}
 	for what, text := range map[string]string{"holder": want.Holder, "intent": want.Intent} {
 		if err := checkText(what, text, false); err != nil {
 			return nil, nil, err
 		}
 	}
-	id := randomID()
+	if want.ID == "" {
+		want.ID = store.NewLeaseID()
+	}
 	// An acquisition whose answer got lost is recognised by its ID.
 	err = s.do(ctx, repeatable, func(ctx context.Context) error {
-		r, held, err = s.acquire(ctx, key, id, want)
+		r, held, err = s.acquire(ctx, key, want)
 		return err
 	})
 	return r, held, err
@@ -51,23 +58,22 @@ func (s *Store) Acquire(ctx context.Context, key store.Key, want store.LeaseRequ
 
 // acquire reads the record first, so that one that can't be read isn't
 // touched, and those who wait for a lease don't write.
-func (s *Store) acquire(ctx context.Context, key store.Key, id string, want store.LeaseRequest) (*store.Record, *store.Lease, error) {
+func (s *Store) acquire(ctx context.Context, key store.Key, want store.LeaseRequest) (*store.Record, *store.Lease, error) {
 	for {
+		args := keyArguments(key)
+		args["id"] = want.ID
 		var free bool
-		_, r, err := scan(s.pool.QueryRow(ctx, lookAtLease, keyArguments(key)), &free)
+		_, r, err := scan(s.pool.QueryRow(ctx, lookAtLease, args), &free)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
 			return nil, nil, notFound(key)
 		case err != nil:
 			return nil, nil, err
-		case r.Lease != nil && r.Lease.ID == id:
-			return r, nil, nil
 		case !free:
 			return nil, r.Lease, nil
 		}
-		args := keyArguments(key)
 		maps.Copy(args, pgx.NamedArgs{
-			"revision": stored(r.Revision), "id": id, "holder": want.Holder, "intent": want.Intent,
+			"revision": stored(r.Revision), "holder": want.Holder, "intent": want.Intent,
 			"microseconds": int64((want.For + time.Microsecond - 1) / time.Microsecond),
 		})
 		var lease, interrupted []byte

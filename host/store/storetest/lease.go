@@ -26,6 +26,7 @@ var leaseTests = []test{
 	{"a late commit leaves the next holder's lease", testCommitUnderForeignLease},
 	{"a lease is free at its deadline, not before", testTakeover},
 	{"an interrupted lease is remembered", testInterrupted},
+	{"a lease isn't held against its own holder", testOwnLease},
 	{"a release ends the lease", testRelease},
 	{"a release of a lost lease does nothing", testReleaseLost},
 	{"a lease needs a record", testLeaseOfNothing},
@@ -281,6 +282,34 @@ func testInterrupted(t *testing.T, p *place) {
 	if got := commit(t, s, third.Lease, k, renew); got.Interrupted != nil {
 		t.Errorf("a new generation left it at %v", got.Interrupted)
 	}
+}
+
+// The answer of an Acquire is lost: the holder has a lease that it doesn't know
+// of. It asks again with the ID that it chose, and doesn't wait for itself.
+func testOwnLease(t *testing.T, p *place) {
+	s, other := p.open(t), p.open(t)
+	k := create(t, s, saved("c", "n")).Key
+	want := request(time.Hour)
+	want.ID = store.NewLeaseID()
+	first, held, err := s.Acquire(t.Context(), k, want)
+	if err != nil || held != nil || first.Lease.ID != want.ID {
+		t.Fatalf("Acquire: %v, held %v, error %v; want the lease %s", first, held, err, want.ID)
+	}
+	again, held, err := s.Acquire(t.Context(), k, want)
+	if err != nil || held != nil {
+		t.Fatalf("its own lease: held %v, error %v", held, err)
+	}
+	if again.Lease.ID != want.ID || again.Interrupted != nil || again.Lease.Until.Before(first.Lease.Until) {
+		t.Errorf("the lease is %+v, interrupted %v; it was until %v", again.Lease, again.Interrupted, first.Lease.Until)
+	}
+	if _, held, err := other.Acquire(t.Context(), k, request(time.Hour)); err != nil || held == nil || held.ID != want.ID {
+		t.Errorf("for another the lease is %v (error %v), want that one", held, err)
+	}
+	commit(t, s, again.Lease, k, renew)
+	acquire(t, other, k, time.Hour)
+	want.ID = "../" + want.ID[3:]
+	_, _, err = s.Acquire(t.Context(), k, want)
+	wantCode(t, "Acquire with an ID of another form", err, connector.UsageWrong)
 }
 
 func testRelease(t *testing.T, p *place) {

@@ -43,6 +43,7 @@ type Server struct {
 	mu     sync.Mutex
 	server *exec.Cmd
 	exited chan struct{}
+	end    *os.File // can be read to its end when no process is left
 }
 
 // Option changes how a server runs.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,8 +33,6 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	// After a crash the old server's processes may need a moment to notice;
-	// until then the new one refuses to start.
 	for {
 		if err := s.launch(); err != nil {
 			return err
@@ -45,6 +44,7 @@ func (s *Server) Start(ctx context.Context) error {
 		select {
 		case <-s.exited:
 			s.server = nil
+			_ = s.end.Close() // only read from
 		default:
 		}
 		if ctx.Err() != nil {
@@ -65,7 +65,15 @@ func (s *Server) launch() error {
 	cmd := s.account.command(context.Background(), filepath.Join(s.programs, "postgres"), args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.folder, log, log
 	detach(cmd)
-	if err := cmd.Start(); err != nil {
+	end, held, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	cmd.ExtraFiles = []*os.File{held} // every process of the server has it
+	err = cmd.Start()
+	_ = held.Close() // the child has its own
+	if err != nil {
+		_ = end.Close()
 		return err
 	}
 	exited := make(chan struct{})
@@ -73,7 +81,7 @@ func (s *Server) launch() error {
 		defer close(exited)
 		_ = cmd.Wait() // how it ended is in the log
 	}()
-	s.server, s.exited = cmd, exited
+	s.server, s.exited, s.end = cmd, exited, end
 	return nil
 }
 
@@ -110,14 +118,14 @@ func (s *Server) Stop(mode Mode) error {
 	select {
 	case <-s.exited:
 		s.server = nil
-		return nil
+		return s.end.Close()
 	case <-timer.C:
 	}
 	return errors.Join(fmt.Errorf("the server didn't stop within %v\n%s", stopWithin, s.Log()), s.kill())
 }
 
 // Crash kills the server without warning, as the machine's out-of-memory
-// killer does.
+// killer does, and returns once the last of its processes has noticed.
 func (s *Server) Crash() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,7 +147,20 @@ func (s *Server) kill() error {
 	err := s.server.Process.Kill()
 	<-s.exited
 	s.server = nil
-	return err
+	return errors.Join(err, s.awaitEnd())
+}
+
+// awaitEnd waits until the last process of the server is gone. Those of a
+// killed server notice only after a moment, and until then they serve.
+func (s *Server) awaitEnd() error {
+	defer func() { _ = s.end.Close() }() // only read from
+	if err := s.end.SetReadDeadline(time.Now().Add(stopWithin)); err != nil {
+		return err
+	}
+	if _, err := s.end.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("processes of the killed server didn't end: %w", err)
+	}
+	return nil
 }
 
 func command(ctx context.Context, name string, args ...string) *exec.Cmd {
