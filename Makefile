@@ -76,8 +76,9 @@ bench: build ## Measure against baselines of the same run.
 	go test -run '^$$' -bench . -benchtime 21x ./... | grep -vE '^(PASS|ok|\?|goos|goarch|cpu|pkg)'
 
 .PHONY: soak
-soak: build ## Start and kill the connector 1,000 times.
+soak: build ## Start and kill the connector 1,000 times, and transfer 2 GiB both ways.
 	LAUNCH_SOAK=1 go test -count=1 -timeout 60m -run CyclesLeaveNothing -v ./host/launch
+	TRANSFER_SOAK=1 go test -count=1 -timeout 60m -run LargeTransfer -v ./host/cmd/connectorctl
 
 .PHONY: crash
 crash: ## Kill hosts and connectors 2,000 times in the middle of renewals.

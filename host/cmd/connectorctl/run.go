@@ -26,6 +26,7 @@ const tellEvery = 2 * time.Second
 type runFlags struct {
 	input      string
 	content    string
+	length     int64
 	output     string
 	checkpoint string
 	timeout    time.Duration
@@ -54,6 +55,7 @@ command is given again. Interrupting cancels the work at the service too.`,
 	f := cmd.Flags()
 	f.StringVar(&flags.input, "input", "", "the input document, or @FILE (default: standard input, a document in each line)")
 	f.StringVar(&flags.content, "content", "", "file whose content belongs to the input document, or - for standard input")
+	f.Int64Var(&flags.length, "content-length", -1, "how many bytes the content of a pipe has: what needs to know it, as Box does, keeps\nthe content first otherwise")
 	f.StringVar(&flags.output, "output", "", "file that takes the content of the output document, or - for standard output;\nthe documents go to standard error then")
 	f.StringVar(&flags.checkpoint, "checkpoint", "", "file that keeps where to go on")
 	f.DurationVar(&flags.timeout, "timeout", time.Hour, "how long each execution may take")
@@ -186,6 +188,9 @@ func (r *runner) run(ctx context.Context, document []byte) error {
 		content, length, err := r.app.content(r.flags.content)
 		if err != nil {
 			return err
+		}
+		if length < 0 {
+			length = max(-1, r.flags.length)
 		}
 		defer func() { _ = content.Close() }()
 		in.Content, in.Length = content, length

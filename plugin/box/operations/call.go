@@ -18,6 +18,9 @@ import (
 const (
 	// callTimeout bounds one call of the API, waits for the service included.
 	callTimeout = 5 * time.Minute
+	// slowest is the least speed of an upload, in bytes a second, that a call is
+	// given time for.
+	slowest = 64 << 10
 	// maxBody bounds an answer that is read whole.
 	maxBody = 4 << 20
 	// attempts is how often a call that can be repeated is made, if the way to
@@ -78,7 +81,7 @@ func do(ctx context.Context, s *operation.Session, c call, into any) (*reply, er
 
 // once makes the request and reads its answer.
 func once(ctx context.Context, s *operation.Session, c call) (*reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeFor(int64(len(c.body))))
 	defer cancel()
 	var body io.Reader
 	if c.body != nil {
@@ -117,6 +120,17 @@ func send(ctx context.Context, s *operation.Session, req *http.Request) (*reply,
 func jsonCall(method string, u *url.URL, value any) (call, error) {
 	body, err := json.Marshal(value)
 	return call{method: method, url: u, body: body, header: http.Header{"Content-Type": {"application/json"}}}, err
+}
+
+// timeFor is how long a call may take that carries so many bytes.
+func timeFor(size int64) time.Duration {
+	return callTimeout + time.Duration(size/slowest)*time.Second
+}
+
+// goesOn reports whether a work of several calls that met an error may go on
+// from there later.
+func goesOn(err error) bool {
+	return passes(err) || errors.Is(err, connector.RateLimited) || errors.Is(err, connector.ServiceConflict) || errors.Is(err, connector.AccessRefused)
 }
 
 // passes reports whether an error may be gone when the call is repeated.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha1" //nolint:gosec // Box's digest of a file, not a protection
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -169,7 +170,7 @@ func (u *session) skip() error {
 	for i, p := range u.parts {
 		sum := sha1.New() //nolint:gosec // see above
 		if _, err := io.CopyN(io.MultiWriter(sum, u.sum), u.content, p.Size); err != nil {
-			return err
+			return whole(err)
 		}
 		if p.SHA1 != "" && p.SHA1 != fmt.Sprintf("%x", sum.Sum(nil)) {
 			return connector.Errorf(connector.ContentDamaged, connector.OriginHost, "The content isn't the one whose upload is to go on: part %d is another.", i+1).
@@ -187,7 +188,7 @@ func (u *session) run(out *Item) error {
 	if err == nil {
 		err = u.commit(out)
 	}
-	if err != nil && (u.ctx.Err() != nil || !passes(err)) {
+	if err != nil && (u.ctx.Err() != nil || !goesOn(err)) {
 		u.abort()
 	}
 	return err
@@ -198,10 +199,7 @@ func (u *session) upload() error {
 	for u.sent < u.size {
 		data := buffer[:min(u.partLen, u.size-u.sent)]
 		if _, err := io.ReadFull(u.content, data); err != nil {
-			if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-				err = shorter()
-			}
-			return err
+			return whole(err)
 		}
 		if err := u.put(data); err != nil {
 			return err
@@ -218,14 +216,22 @@ func (u *session) upload() error {
 	// The content ends only if it is whole: its digest comes at the end.
 	if n, err := u.content.Read(make([]byte, 1)); n > 0 || !errors.Is(err, io.EOF) {
 		if err == nil || n > 0 {
-			err = shorter()
+			err = otherLength()
 		}
 		return err
 	}
 	return nil
 }
 
-func shorter() error {
+// whole tells what it means that the content ended.
+func whole(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return otherLength()
+	}
+	return err
+}
+
+func otherLength() error {
 	return connector.Errorf(connector.ContentDamaged, connector.OriginHost, "The content has another length than was told.").
 		Suggest("Give the content's real length, or none.")
 }
@@ -267,7 +273,9 @@ func (u *session) put(data []byte) error {
 	return nil
 }
 
-// commit makes the file of its parts, and waits while Box puts it together.
+// commit makes the file of its parts, and waits while Box puts it together. A
+// commit whose answer was lost has ended the session, so that a repeated one
+// finds none: the file tells then.
 func (u *session) commit(out *Item) error {
 	ctx, cancel := context.WithTimeout(u.ctx, commitWithin)
 	defer cancel()
@@ -276,10 +284,25 @@ func (u *session) commit(out *Item) error {
 		return err
 	}
 	c.header.Set("Digest", "sha="+base64.StdEncoding.EncodeToString(u.sum.Sum(nil)))
-	for {
+	c.once = true
+	delay := firstDelay
+	for attempt := 1; ; {
 		a, err := do(ctx, u.s, c, nil)
+		if passes(err) && attempt < attempts && ctx.Err() == nil {
+			if err := sleep(ctx, delay); err != nil {
+				return err
+			}
+			delay, attempt = delay*2, attempt+1
+			continue
+		}
 		if err != nil {
-			return withConflict(a, err)
+			err = withConflict(a, err)
+			if attempt > 1 && (errors.Is(err, connector.ItemNotFound) || errors.Is(err, connector.ItemExists)) {
+				if landed, lerr := u.to.landed(ctx, u.s, hex.EncodeToString(u.sum.Sum(nil)), u.size, out); landed || passes(lerr) {
+					return lerr
+				}
+			}
+			return err
 		}
 		if a.status != http.StatusAccepted {
 			return firstEntry(a, out)

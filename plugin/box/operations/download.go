@@ -83,7 +83,9 @@ func (d *download) Read(b []byte) (int, error) {
 		d.stall.Reset(stalled)
 		n, err := d.body.Read(b)
 		if n > 0 {
-			d.read += int64(n)
+			if d.read += int64(n); d.total >= 0 && d.read > d.total {
+				return 0, otherContent()
+			}
 			d.tried = 0
 			if d.sum != nil {
 				_, _ = d.sum.Write(b[:n]) // a hash never fails
@@ -91,7 +93,7 @@ func (d *download) Read(b []byte) (int, error) {
 			d.session.Progress(d.read, max(0, d.total))
 			return n, nil
 		}
-		if errors.Is(err, io.EOF) && (d.total < 0 || d.read >= d.total) {
+		if errors.Is(err, io.EOF) && d.total < 0 || err != nil && d.read == d.total {
 			return 0, d.finish()
 		}
 		if err != nil {
@@ -105,11 +107,15 @@ func (d *download) Read(b []byte) (int, error) {
 
 // finish compares what came with what was announced.
 func (d *download) finish() error {
-	if (d.total >= 0 && d.read != d.total) || (d.sum != nil && hex.EncodeToString(d.sum.Sum(nil)) != d.sha1) {
-		return connector.Errorf(connector.ContentDamaged, connector.OriginService, "What came isn't the file that Box described: its length or digest is another.").
-			With(connector.Retry).Suggest("Try again.")
+	if d.sum != nil && hex.EncodeToString(d.sum.Sum(nil)) != d.sha1 {
+		return otherContent()
 	}
 	return io.EOF
+}
+
+func otherContent() error {
+	return connector.Errorf(connector.ContentDamaged, connector.OriginService, "What came isn't the file that Box described: its length or digest is another.").
+		With(connector.Retry).Suggest("Try again.")
 }
 
 // open asks for the content from where it broke off.
@@ -136,7 +142,11 @@ func (d *download) again(cause error) error {
 	if d.tried++; d.tried >= attempts {
 		return connectorhttp.NetworkFailure(d.ctx, cause, d.url.Host)
 	}
-	return sleep(d.ctx, firstDelay<<d.tried)
+	wait := firstDelay << d.tried
+	if told, ok := errors.AsType[*connector.Diagnostic](cause); ok {
+		wait = max(wait, told.RetryAfter)
+	}
+	return sleep(d.ctx, wait)
 }
 
 func (d *download) ask() error {
@@ -181,8 +191,10 @@ func (d *download) check(resp *http.Response) error {
 		return nil
 	case resp.StatusCode == http.StatusOK:
 		if d.read > 0 { // the range was ignored
-			_, err := io.CopyN(io.Discard, resp.Body, d.read)
-			return err
+			if _, err := io.CopyN(io.Discard, resp.Body, d.read); err != nil {
+				return connectorhttp.NetworkFailure(d.ctx, err, d.url.Host)
+			}
+			return nil
 		}
 		if d.total < 0 {
 			d.total = resp.ContentLength

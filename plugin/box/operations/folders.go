@@ -111,6 +111,8 @@ func change(ctx context.Context, s *operation.Session, id string, body map[strin
 	c.query = url.Values{"fields": {folderFields}}
 	if ifMatch != "" {
 		c.header.Set("If-Match", ifMatch)
+		// The first one may have been carried out, and the tag changed by it.
+		c.once = true
 	}
 	_, err = do(ctx, s, c, out)
 	return err
@@ -134,6 +136,9 @@ type listed struct {
 func getFolderItems(ctx context.Context, s *operation.Session, in *ListInput, out *operation.Output[Item]) error {
 	at, _ := s.Resume()
 	marker := string(at)
+	// A list that leads back to a page comes to the one that is remembered: it
+	// is a later one each time the way has doubled.
+	remembered, pages, next := "", 0, 1
 	for sent := int64(0); ; {
 		query := url.Values{"usemarker": {"true"}, "limit": {strconv.Itoa(in.PageSize)}}
 		if marker != "" {
@@ -152,11 +157,14 @@ func getFolderItems(ctx context.Context, s *operation.Session, in *ListInput, ou
 		if page.NextMarker == "" {
 			return nil
 		}
-		if page.NextMarker == marker {
-			return connector.Errorf(connector.UnexpectedAnswer, connector.OriginService, "Box's list doesn't go on: a page leads to itself.").
+		if page.NextMarker == marker || page.NextMarker == remembered {
+			return connector.Errorf(connector.UnexpectedAnswer, connector.OriginService, "Box's list doesn't go on: a page leads back to one before.").
 				With(connector.Retry).Suggest("Try again later.")
 		}
 		marker = page.NextMarker
+		if pages++; pages == next {
+			remembered, next = marker, 2*next
+		}
 		if err := s.Checkpoint([]byte(marker)); err != nil {
 			return err
 		}

@@ -45,6 +45,10 @@ func refusal(a *reply) error {
 		return nil
 	}
 	code := a.code()
+	if a.status == http.StatusBadRequest && (code == "digest_mismatch" || code == "bad_digest") {
+		return connector.Errorf(connector.ContentDamaged, connector.OriginNetwork, "The content that reached Box isn't the one that was sent.").
+			WithDetail("%s", a.detail(code)).With(connector.Retry).Suggest("Try again. If it stays so, look for a proxy that changes what it forwards.")
+	}
 	for _, r := range rows {
 		if r.status == a.status && (r.code == "" || r.code == code) {
 			return connector.Errorf(r.means, connector.OriginService, "%s", r.summary).WithDetail("%s", a.detail(code)).Suggest("%s", r.suggestion)

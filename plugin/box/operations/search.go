@@ -81,7 +81,11 @@ func search(ctx context.Context, s *operation.Session, in *SearchInput, out *ope
 
 // parameters are the input as Box's search takes it.
 func (in *SearchInput) parameters() (url.Values, error) {
-	if strings.TrimSpace(in.Query) == "" && len(in.MetadataFilters) == 0 {
+	filters := in.MetadataFilters
+	if string(filters) == "null" {
+		filters = nil
+	}
+	if strings.TrimSpace(in.Query) == "" && len(filters) == 0 {
 		return nil, connector.Errorf(connector.InputInvalid, connector.OriginSettings, "A search needs a query or metadata filters.").
 			At("/query").Suggest("Give words to search for.")
 	}
@@ -101,8 +105,7 @@ func (in *SearchInput) parameters() (url.Values, error) {
 	set("created_at_range", in.CreatedAfter+","+in.CreatedBefore)
 	set("updated_at_range", in.UpdatedAfter+","+in.UpdatedBefore)
 	set("size_range", number(in.SizeFrom)+","+number(in.SizeTo))
-	if len(in.MetadataFilters) > 0 {
-		filters := in.MetadataFilters
+	if len(filters) > 0 {
 		if filters[0] != '[' {
 			filters = append(append([]byte{'['}, filters...), ']')
 		}

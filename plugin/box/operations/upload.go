@@ -72,6 +72,10 @@ func upload(ctx context.Context, s *operation.Session, in *UploadInput, out *Ite
 		if err == nil {
 			err = to.send(ctx, s, content, out)
 		}
+		if to.FileID != "" && errors.Is(err, connector.ItemNotFound) && try < conflictTries && !content.spent() {
+			to.FileID = "" // it was deleted meanwhile
+			continue
+		}
 		existing, found := conflict(err)
 		switch {
 		case !found || !replace || to.FileID != "" || try == conflictTries || content.spent():
@@ -150,14 +154,56 @@ func (t target) send(ctx context.Context, s *operation.Session, c *content, out 
 	return t.sendWhole(ctx, s, c, out)
 }
 
-// sendWhole uploads the content in one request, which carries its digest. It
-// isn't repeated by itself: it may have been carried out.
+// sendWhole uploads the content in one request, which carries its digest. If
+// its answer is lost it may have been carried out, so it is repeated only if
+// the file isn't there.
 func (t target) sendWhole(ctx context.Context, s *operation.Session, c *content, out *Item) error {
 	digest, err := c.digest()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	delay := firstDelay
+	for attempt := 1; ; attempt++ {
+		err := t.post(ctx, s, c, digest, out)
+		if attempt == attempts || !passes(err) || ctx.Err() != nil {
+			return err
+		}
+		if err := sleep(ctx, delay); err != nil {
+			return err
+		}
+		delay *= 2
+		landed, lerr := t.landed(ctx, s, digest, c.size, out)
+		if landed {
+			return nil
+		}
+		if lerr != nil && !passes(lerr) {
+			return lerr
+		}
+	}
+}
+
+// landed asks whether the content is there already, though the answer that
+// would have told so was lost. Another item of that name is an error for a new
+// file.
+func (t target) landed(ctx context.Context, s *operation.Session, digest string, size int64, out *Item) (bool, error) {
+	err := target{Name: t.Name, Parent: t.Parent}.check(ctx, s, size)
+	there, found := conflict(err)
+	switch {
+	case found && there.Type == "file" && there.SHA1 == digest && (t.FileID == "" || t.FileID == there.ID):
+		*out = Item{
+			Type: there.Type, ID: there.ID, Name: there.Name, ETag: there.ETag, SequenceID: there.SequenceID, SHA1: digest, Size: &size,
+			Parent: &Reference{Type: "folder", ID: t.Parent},
+		}
+		return true, nil
+	case found && t.FileID != "":
+		return false, nil
+	}
+	return false, err
+}
+
+// post makes the request.
+func (t target) post(ctx context.Context, s *operation.Session, c *content, digest string, out *Item) error {
+	ctx, cancel := context.WithTimeout(ctx, timeFor(c.size))
 	defer cancel()
 	u := s.Endpoint("upload").JoinPath("files", "content")
 	attributes := map[string]any{"name": t.Name}
