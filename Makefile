@@ -81,8 +81,8 @@ soak: build ## Start and kill the connector 1,000 times, and transfer 2 GiB both
 	TRANSFER_SOAK=1 go test -count=1 -timeout 60m -run LargeTransfer -v ./host/cmd/connectorctl
 
 .PHONY: crash
-crash: ## Kill hosts and connectors 2,000 times in the middle of renewals.
-	go test -count=1 -timeout 60m -v -run Trial ./host/internal/crash -trial.kills 2000
+crash: ## Kill hosts and connectors 2,000 times on files and 1,000 times on PostgreSQL, in the middle of renewals.
+	go test -count=1 -timeout 120m -v -run Trial ./host/internal/crash -trial.kills 2000
 
 .PHONY: scale
 scale: ## Have three nodes renew 10,000 connections at once, at least 160 a second.

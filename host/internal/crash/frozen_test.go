@@ -95,7 +95,7 @@ func (r *trial) freeze(f frozen) {
 	r.served(w)
 	requests, err := r.control.Requests(r.t.Context(), boxsim.RequestQuery{GrantType: "refresh_token"})
 	if err != nil || len(requests) != f.requests {
-		r.t.Errorf("%d token requests, want %d (%v)", len(requests), f.requests, err)
+		r.t.Errorf("%d token requests, want %d (%v): %+v; the holder: %s", len(requests), f.requests, err, requests, w.told.String())
 	}
 	s, err := r.control.State(r.t.Context())
 	if err != nil || s.Counters.ReusedAfterSuccessorUsed != 0 {

@@ -29,6 +29,10 @@ import (
 	"github.com/boxconnection/connector/proto/connector"
 )
 
+// patience is how often a worker asks again when it is told to, as it may be on
+// a busy machine.
+const patience = 5
+
 // workerVariable carries the order of a worker process, as JSON.
 const workerVariable = "CRASH_WORKER"
 
@@ -239,7 +243,7 @@ func (o *order) signIn(ctx context.Context, h *host.Host, t *host.Tenant, box *h
 	return err
 }
 
-// use asks for access, twice if it is told to or the connector died meanwhile,
+// use asks for access, again if it is told to or the connector died meanwhile,
 // and makes a call with it.
 func (o *order) use(ctx context.Context, p *pausing, t *host.Tenant) error {
 	c, err := t.Connection(ctx, "sales")
@@ -248,7 +252,11 @@ func (o *order) use(ctx context.Context, p *pausing, t *host.Tenant) error {
 	}
 	began := time.Now()
 	a, err := c.Access(ctx, connector.AccessRequest{})
-	if d := connector.Diagnose(err, connector.OriginHost); err != nil && (d.Disposition == connector.Retry || d.Code == connector.PluginExited) {
+	for range patience {
+		if d := connector.Diagnose(err, connector.OriginHost); err == nil || d.Disposition != connector.Retry && d.Code != connector.PluginExited {
+			break
+		}
+		fmt.Println("again", err)
 		a, err = c.Access(ctx, connector.AccessRequest{})
 	}
 	if err != nil {
