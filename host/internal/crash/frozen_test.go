@@ -4,6 +4,8 @@ package crash_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -77,6 +79,7 @@ func (r *trial) freeze(f frozen) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		r.t.Fatal(err)
 	}
+	awaitStopped(r.t, pid)
 	r.t.Cleanup(func() { _ = syscall.Kill(w.plugin, syscall.SIGKILL) }) // a stopped one doesn't notice its host's end
 	if f.connector {
 		w.goOn()
@@ -120,4 +123,31 @@ func (r *trial) served(w *worker) (waited time.Duration) {
 		r.t.Fatalf("%s (%v), want generation 2", lines[i], err)
 	}
 	return time.Duration(after) * time.Millisecond
+}
+
+// awaitStopped waits until a process that was told to stop has done so: the
+// signal is delivered to each thread in its own time. Where the system doesn't
+// tell, the signal has to do.
+func awaitStopped(t *testing.T, pid int) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(threads) == 0 {
+			return
+		}
+		stopped := 0
+		for _, path := range threads {
+			stat, err := os.ReadFile(path)
+			if _, state, ok := strings.Cut(string(stat), ") "); err != nil || (ok && strings.HasPrefix(state, "T")) {
+				stopped++
+			}
+		}
+		if stopped == len(threads) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("process %d doesn't stop", pid)
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
