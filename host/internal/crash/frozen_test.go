@@ -19,7 +19,7 @@ const (
 	// shortLease is that of holders that freeze.
 	shortLease = 5 * time.Second
 	// ownTime is what a worker may take beside its wait for another's lease.
-	ownTime = 1500 * time.Millisecond
+	ownTime = 4 * time.Second
 )
 
 // frozen is a case of a holder that is stopped in the middle of a renewal, and
