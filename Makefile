@@ -5,7 +5,7 @@ SHELL := bash
 
 BIN       := bin
 TOOLS     := $(BIN)/tools
-BINARIES  := box-connection box-operations boxsim connectorctl
+BINARIES  := box-connection box-operations boxsim connector-conformance connectorctl
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -s -w -X main.version=$(VERSION)
 # The modules that tests of other people's servers and clients live in.
@@ -18,7 +18,7 @@ help: ## List the targets.
 .PHONY: build
 build: ## Build the binaries into bin/.
 	@mkdir -p $(BIN)
-	go build -tags grpcnotrace -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./plugin/cmd/... ./host/cmd/...
+	go build -tags grpcnotrace -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./plugin/cmd/... ./host/cmd/... ./conformance/cmd/...
 
 .PHONY: demo
 demo: build ## Run the main job on the built-in Box emulator.
@@ -26,7 +26,7 @@ demo: build ## Run the main job on the built-in Box emulator.
 
 .PHONY: test
 test: ## Run everything that CI runs.
-	.ci/stages packages generate-check lint unit nested npm openapi-shapes
+	.ci/stages packages generate-check lint unit mutation-areas conformance nested npm openapi-shapes
 
 .PHONY: packages
 packages: ## Install the packages that tests start servers from, where that can be done.
@@ -83,6 +83,23 @@ soak: build ## Start and kill the connector 1,000 times, and transfer 2 GiB both
 .PHONY: crash
 crash: ## Kill hosts and connectors 2,000 times on files and 1,000 times on PostgreSQL, in the middle of renewals.
 	go test -count=1 -timeout 120m -v -run Trial ./host/internal/crash -trial.kills 2000
+
+.PHONY: conformance
+conformance: build ## Judge the project's connectors by the conformance suite.
+	$(BIN)/connector-conformance run $(BIN)/box-connection --profile conformance/profiles/box.json --report json,junit,markdown --out .artifacts/box
+
+.PHONY: catalogue
+catalogue: ## Write the page of the conformance suite's checks.
+	go run ./conformance/cmd/connector-conformance list --markdown > .catalogue && mv .catalogue conformance/CHECKS.md
+
+# Without the race detector: it is the checks that are tried, on many processes.
+.PHONY: mutation-areas
+mutation-areas: ## Judge each broken connector by its check and that check's area.
+	go test -count=1 -run EachCheck ./conformance/internal/faulty -mutation area
+
+.PHONY: mutation
+mutation: ## Judge each broken connector by all checks, twice and shuffled.
+	go test -count=1 -timeout 3h -v -run EachCheck ./conformance/internal/faulty -mutation full | grep -vE '^ *(=== |--- PASS)'
 
 .PHONY: scale
 scale: ## Have three nodes renew 10,000 connections at once, at least 160 a second.

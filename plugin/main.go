@@ -12,7 +12,8 @@ import (
 // serves the connector until the host shuts it down or is gone; run by hand,
 // it says what it is. It takes the process over: standard output belongs to
 // the handshake, so whatever is printed goes to standard error; os.Exit ends
-// it; log/slog writes the log that hosts read. Flags: --version, --verbose.
+// it; log/slog writes the log that hosts read. Flags:
+// --version, --verbose, and --debug, which serves without a host.
 func Main(c Connector) {
 	s, err := NewServer(c)
 	if err != nil {

@@ -21,6 +21,7 @@ const (
 // Its text holds secrets, so it never leaves this package but as a
 // connector.Secret.
 type grant struct {
+	// AccessToken is empty after a renewal whose access couldn't be used.
 	AccessToken  string `json:"access_token"`
 	RefreshToken string `json:"refresh_token"`
 	TokenType    string `json:"token_type"`
@@ -60,7 +61,7 @@ func unseal(c connector.Credential) (*grant, error) {
 	}
 	var g grant
 	data := c.Data.Reveal()
-	if len(data) > maxCredential || strictJSON(data, &g) != nil || g.AccessToken == "" || g.RefreshToken == "" || g.IssuedAt.IsZero() {
+	if len(data) > maxCredential || strictJSON(data, &g) != nil || g.RefreshToken == "" || g.IssuedAt.IsZero() {
 		return nil, connector.Errorf(connector.CredentialUnreadable, connector.OriginConnector, "The stored credential is damaged.").
 			With(connector.SignInAgain).Suggest("Sign in to Box again.")
 	}

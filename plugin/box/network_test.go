@@ -378,9 +378,9 @@ func TestUnexpectedAnswers(t *testing.T) {
 		"broken JSON":      saysJSON(200, `{"access_token":"AT2"`),
 		"an array":         saysJSON(200, `["AT2"]`),
 		"nothing":          saysJSON(200, ``),
-		"no token":         saysJSON(200, `{"refresh_token":"RT2"}`),
-		"a number":         saysJSON(200, `{"access_token":17,"refresh_token":"RT2"}`),
-		"a token of lines": saysJSON(200, `{"access_token":"AT\r\nX: y","refresh_token":"RT2"}`),
+		"no token":         saysJSON(200, `{"token_type":"bearer"}`),
+		"a number":         saysJSON(200, `{"access_token":17}`),
+		"a token of lines": saysJSON(200, `{"access_token":"AT\r\nX: y"}`),
 		"too much":         saysJSON(200, `{"access_token":"AT2","x":"`+strings.Repeat("x", 2<<20)+`"}`),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -389,6 +389,35 @@ func TestUnexpectedAnswers(t *testing.T) {
 			_, err := box.New(at(noon)).Open(t.Context(), renewRequest(s.URL))
 			wantDiagnostic(t, err, connector.UnexpectedAnswer, connector.Retry)
 			s.only(t)
+		})
+	}
+}
+
+// The old refresh token is spent by a renewal, whatever the access is that came
+// with the new one: the new one is kept, no access is handed out, and the next
+// call renews again.
+func TestUnusableAccessKeepsTheRefreshToken(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]string{
+		"no token": `{"refresh_token":"RT2"}`, "a number": `{"access_token":17,"refresh_token":"RT2","expires_in":3600}`,
+		"a token of lines": `{"access_token":"AT\r\nX: y","refresh_token":"RT2","expires_in":3600}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newService(t, saysJSON(200, answer))
+			opened, err := box.New(at(noon)).Open(t.Context(), renewRequest(s.URL))
+			if err != nil || opened.Credential == nil {
+				t.Fatalf("%+v, %v", opened, err)
+			}
+			if fields := stored(t, opened.Credential); fields["refresh_token"] != "RT2" || opened.Access.Problem() == "" {
+				t.Errorf("credential %v, access %v", fields, opened.Access.Problem())
+			}
+			req := renewRequest(s.URL)
+			req.Credential, req.AllowRenew = *opened.Credential, false
+			_, err = box.New(at(noon)).Open(t.Context(), req)
+			if d := diagnosticOf(t, err); d.Code != connector.RenewalRequired {
+				t.Errorf("without a renewal: %s", d)
+			}
 		})
 	}
 }

@@ -53,6 +53,9 @@ func (c *Connector) Open(ctx context.Context, req plugin.OpenRequest) (plugin.Op
 // lasts reports whether the access is good for minValidity more, or without
 // one, whether its renewal isn't due yet.
 func (g *grant) lasts(now time.Time, minValidity time.Duration) bool {
+	if g.AccessToken == "" {
+		return false
+	}
 	if minValidity > 0 {
 		return g.ExpiresAt.IsZero() || g.ExpiresAt.Sub(now) > minValidity
 	}
@@ -89,7 +92,9 @@ func (a *tokenAnswer) grant(begun time.Time) *grant {
 		AccessToken: a.accessToken, RefreshToken: a.refreshToken, TokenType: a.tokenType,
 		IssuedAt: begun, Scope: a.scope,
 	}
-	g.ExpiresAt, g.RenewAt = expiry(begun, a.life)
+	if g.AccessToken != "" {
+		g.ExpiresAt, g.RenewAt = expiry(begun, a.life)
+	}
 	return g
 }
 

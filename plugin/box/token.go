@@ -162,11 +162,17 @@ func (t *tokenCall) read(req *http.Request, a *reply) (*http.Response, *connecto
 	if raw, ok := a.fields["restricted_to"]; ok && json.Unmarshal(raw, &t.answer.restrictedTo) != nil {
 		return nil, a.unexpected(t.pointer, "an unreadable list of restrictions")
 	}
+	shown := t.answer.accessToken
 	if !sendable(t.answer.accessToken) {
-		return nil, a.unexpected(t.pointer, "no usable access token")
+		if t.kind != renewal || t.answer.refreshToken == "" {
+			return nil, a.unexpected(t.pointer, "no usable access token")
+		}
+		// The old refresh token may be spent, so the new one must be kept. The
+		// next call renews again.
+		t.answer.accessToken, shown = "", "none"
 	}
 	plain, err := json.Marshal(map[string]string{
-		"access_token": t.answer.accessToken, "refresh_token": t.answer.refreshToken, "token_type": t.answer.tokenType,
+		"access_token": shown, "refresh_token": t.answer.refreshToken, "token_type": t.answer.tokenType,
 	})
 	if err != nil {
 		return nil, a.unexpected(t.pointer, "no usable access token")

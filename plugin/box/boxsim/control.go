@@ -44,7 +44,7 @@ type controlRoute struct {
 }
 
 func controlRoutes() []controlRoute {
-	return []controlRoute{
+	return append(peerRoutes(), []controlRoute{
 		{"GET /_sim/info", (*Server).ctlInfo},
 		{"GET /_sim/state", func(s *Server, _ *http.Request) (any, error) { return s.State(), nil }},
 		{"GET /_sim/requests", (*Server).ctlRequests},
@@ -66,7 +66,7 @@ func controlRoutes() []controlRoute {
 		{"POST /_sim/users/{user}/activate", (*Server).ctlActivate},
 		{"GET /_sim/catalogue", func(*Server, *http.Request) (any, error) { return Catalogue(), nil }},
 		{"GET /_sim/evidence", func(*Server, *http.Request) (any, error) { return Evidence(), nil }},
-	}
+	}...)
 }
 
 func (s *Server) routeControl() {

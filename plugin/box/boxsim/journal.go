@@ -30,6 +30,8 @@ type Request struct {
 	GrantType string    `json:"grant_type,omitempty"`
 	ClientID  string    `json:"client_id,omitempty"`
 	UserAgent string    `json:"user_agent,omitempty"`
+	// RedirectURI is that of a token request.
+	RedirectURI string `json:"redirect_uri,omitempty"`
 	// AuthScheme is the scheme of the Authorization header, if there was one.
 	AuthScheme string `json:"auth_scheme,omitempty"`
 	// Tokens maps the name of a parameter (access_token for the bearer token,

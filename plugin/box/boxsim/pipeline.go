@@ -57,6 +57,7 @@ func newCall(w http.ResponseWriter, r *http.Request, now time.Time, content bool
 		c.readBody(w)
 	}
 	c.entry.GrantType, c.entry.ClientID = clip(c.form.Get("grant_type")), clip(c.form.Get("client_id"))
+	c.entry.RedirectURI = clip(c.form.Get("redirect_uri"))
 	if c.entry.ClientID == "" && strings.HasSuffix(r.URL.Path, "/authorize") {
 		c.entry.ClientID = clip(r.URL.Query().Get("client_id"))
 	}

@@ -48,7 +48,7 @@ type Program struct {
 // Main runs the program and returns the exit code of the process. It takes
 // the process over: signals, standard streams, log, umask.
 func Main(p Program, args []string) int {
-	verbose := false
+	verbose, debugged := false, false
 	for _, arg := range args {
 		switch strings.TrimPrefix(arg, "-") {
 		case "-version":
@@ -56,11 +56,16 @@ func Main(p Program, args []string) int {
 			return 0
 		case "-verbose":
 			verbose = true
+		case "-debug":
+			debugged = true
 		default:
 			_, _ = fmt.Fprintf(os.Stderr, "unknown argument %q\n", arg)
 			usage(os.Stderr, p)
 			return 2
 		}
+	}
+	if debugged {
+		return serveByHand(p, verbose, os.Stdout, os.Stderr)
 	}
 	if !Started() {
 		usage(os.Stderr, p)
@@ -74,6 +79,7 @@ func Started() bool { return os.Getenv(handshake.CookieKey) == handshake.CookieV
 
 func serve(p Program, verbose bool) int {
 	restrictFiles()
+	forgetEnvironment()
 	log := newLog(os.Stderr, verbose)
 	slog.SetDefault(log)
 	stop := watchHost(log)
@@ -142,6 +148,7 @@ To see what it offers, try: connectorctl plugin describe %s
 
   --version   print the version
   --verbose   log more; with --version, print how it was built as well
+  --debug     serve in plain text on a private socket, for a debugger
 `, p.Title, p.ID, p.Version, p.Kind, executable())
 }
 
