@@ -5,7 +5,6 @@ SHELL := bash
 
 BIN       := bin
 TOOLS     := $(BIN)/tools
-BINARIES  := box-connection box-operations boxsim connector-conformance connectorctl
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -s -w -X main.version=$(VERSION)
 # The modules that tests of other people's servers and clients live in.

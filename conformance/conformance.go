@@ -223,8 +223,14 @@ func behind(s *check.Suite, o *Options) error {
 		if err != nil {
 			return err
 		}
+		command := slices.Clone(p.Peer.Command)
+		if filepath.Base(command[0]) != command[0] && !filepath.IsAbs(command[0]) {
+			if command[0], err = filepath.Abs(filepath.Join(p.Folder, command[0])); err != nil {
+				return err
+			}
+		}
 		s.Peer = func(ctx context.Context, home string) (*peer.Instance, error) {
-			vars, stop, err := peer.Start(ctx, p.Peer.Command, folder, home)
+			vars, stop, err := peer.Start(ctx, command, folder, home)
 			if err != nil {
 				return nil, err
 			}

@@ -55,6 +55,9 @@ func (l *life) renew(ctx context.Context, s *sight, req want) (*handout, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := mayRepeat(under.conn, r); err != nil {
+		return nil, err
+	}
 	h, err := l.spendCredential(ctx, under, req)
 	if !errors.Is(err, errMoved) {
 		l.auditRenewal(ctx, r, err)

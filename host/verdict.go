@@ -49,6 +49,19 @@ func cutOff(r *store.Record) *store.Lease {
 	return nil
 }
 
+// mayRepeat refuses to make a renewal again that was cut off, unless the
+// connector says that the service answers it again.
+func mayRepeat(conn *Connector, r *store.Record) error {
+	cut := cutOff(r)
+	if cut == nil || conn.Description().RenewalReplay == connector.ReplayUntilUsed {
+		return nil
+	}
+	return connector.Errorf(connector.RenewalCutOff, connector.OriginHost, "A renewal was cut off, and the service may have spent the credential with it.").
+		With(connector.SignInAgain).
+		WithDetail("the renewal on %s at %s ended before its answer was stored", cut.Holder, cut.Since.UTC().Format(time.RFC3339)).
+		Suggest("Sign in again. The service doesn't answer the same renewal twice, so it isn't tried.")
+}
+
 // explain adds to a dead credential's diagnostic what the record knows of the
 // cause: a renewal before this one that was cut off.
 func explain(r *store.Record, d *connector.Diagnostic) *connector.Diagnostic {

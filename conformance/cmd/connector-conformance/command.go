@@ -78,7 +78,7 @@ Exit codes: 0 conformant, 1 not conformant, 2 wrong usage or nothing ran,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	root.SetVersionTemplate("connector-conformance {{.Version}}\n")
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newRun(), newList(), newExplain(), newPeer(), &cobra.Command{
+	root.AddCommand(newRun(), newHost(), newList(), newExplain(), newPeer(), &cobra.Command{
 		Use: "version", Short: "Print the version", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "connector-conformance %s\n", versionText())

@@ -291,6 +291,7 @@ func lateDeadline(t *check.T) {
 	const until = 700 * time.Millisecond
 	w.Hold.Store(int64(3 * until))
 	r := expired(t, credential)
+	c = t.Start() // one that has no connection yet
 	r.Settings, r.Network, r.Deadline = w.Settings(), w.Network(), check.After(until)
 	before := len(w.Seen())
 	_, err = c.OpenSession(t.Call(), r)

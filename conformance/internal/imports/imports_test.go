@@ -53,6 +53,8 @@ var rules = []rule{
 	{folder: "host/cmd/connectorctl/internal/demo", allowed: []string{}},
 	{folder: "conformance", allowed: []string{"proto/integration", "proto/handshake", "descriptor", "conformance"}},
 	{folder: "conformance/interop", allowed: []string{"conformance/interop"}},
+	// A connector like any other author's.
+	{folder: "conformance/interop/webdav", allowed: []string{"plugin", "proto", "conformance/interop/webdav"}},
 }
 
 // forbidden are imports that a folder of an allowed tree must not have.
@@ -61,8 +63,9 @@ var forbidden = map[string][]string{
 	"plugin/box": {"plugin/box/boxsim", "plugin/cmd"},
 	"plugin":     {"plugin/box", "plugin/cmd"},
 	// An engine that needs no job queue links none.
-	"host":       {"host/river", "host/cmd"},
-	"host/river": {"host/river", "host/cmd"},
+	"host":                       {"host/river", "host/cmd"},
+	"host/river":                 {"host/river", "host/cmd"},
+	"conformance/interop/webdav": {"plugin/box", "plugin/cmd"},
 }
 
 // exclusive are modules of others that only one folder may import.
