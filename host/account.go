@@ -149,6 +149,20 @@ func (c *Connection) ConfirmAccount(ctx context.Context) (*connector.Account, er
 	return &account, nil
 }
 
+// otherAccount is whose sign-in waits to be confirmed, or nil.
+func (h *Host) otherAccount(ctx context.Context, r *store.Record) (*connector.Account, error) {
+	var cand candidate
+	ok, err := h.vault.get(ctx, r, store.FieldCandidate, &cand)
+	if err != nil || !ok || cand.Account.ID == "" || cand.Settings != r.SettingsRevision {
+		return nil, err
+	}
+	now, err := h.store.Now(ctx)
+	if err != nil || now.After(cand.ExpiresAt) {
+		return nil, err
+	}
+	return &cand.Account, nil
+}
+
 // RejectAccount drops the sign-in that ended with connector.AccountMismatch
 // and revokes it. Without one it does nothing.
 func (c *Connection) RejectAccount(ctx context.Context) error {

@@ -44,13 +44,18 @@ type Info struct {
 	Name        string `json:"name,omitempty"`
 	// Inherits says that the connection is an environment of the one in
 	// [DefaultEnvironment] and takes from it what it doesn't override.
-	Inherits  bool   `json:"inherits,omitempty"`
-	Draft     bool   `json:"draft,omitempty"`
+	Inherits bool `json:"inherits,omitempty"`
+	Draft    bool `json:"draft,omitempty"`
+	// Base is the ID of the saved connection that the draft edits.
+	Base      string `json:"base,omitempty"`
 	Connector string `json:"connector,omitempty"`
 	// Plugin is DraftOptions.Plugin.
 	Plugin  string             `json:"plugin,omitempty"`
 	State   State              `json:"state"`
 	Account *connector.Account `json:"account,omitempty"`
+	// OtherAccount is whose sign-in waits to be confirmed or rejected, see
+	// Connection.ConfirmAccount. Only Connection.Info tells it.
+	OtherAccount *connector.Account `json:"other_account,omitempty"`
 	// Err says why the state isn't ready, where there is a reason.
 	Err *connector.Diagnostic `json:"error,omitempty"`
 	// Generation numbers the credential.
@@ -72,7 +77,7 @@ type Info struct {
 func infoOf(r *store.Record) Info {
 	i := Info{
 		ID: r.Key.Connection, Owner: r.Key.Owner, Environment: r.Key.Environment, Name: r.Name, Inherits: derived(r),
-		Draft: r.State == store.StateDraft, Connector: r.Connector, Plugin: r.Plugin, State: StateReady,
+		Draft: r.State == store.StateDraft, Base: r.Base, Connector: r.Connector, Plugin: r.Plugin, State: StateReady,
 		Account: r.Account, Generation: r.Generation, CreatedAt: r.CreatedAt, SignedInAt: r.SignedInAt,
 		RenewedAt: r.RenewedAt, AccessExpiresAt: r.AccessExpiresAt, LapsesAt: r.LapsesAt,
 		TestedAt: r.TestedAt, TestPassed: r.TestPassed, heldUntil: r.HeldUntil,
@@ -91,7 +96,8 @@ func (c *Connection) ID() string { return c.key.Connection }
 // Connector returns the loaded connector.
 func (c *Connection) Connector() (*Connector, error) { return c.host.connector(c.connectorID) }
 
-// Info returns what is known of the connection now.
+// Info returns what is known of the connection now. For a draft that uses its
+// connection's credential, what concerns the sign-in is the connection's.
 func (c *Connection) Info(ctx context.Context) (Info, error) {
 	r, err := c.load(ctx)
 	if err != nil {
@@ -99,7 +105,27 @@ func (c *Connection) Info(ctx context.Context) (Info, error) {
 	}
 	info := []Info{infoOf(r)}
 	c.host.tellHeld(ctx, info)
-	return info[0], nil
+	i := info[0]
+	if i.OtherAccount, err = c.host.otherAccount(ctx, r); err != nil {
+		return Info{}, err
+	}
+	if c.base == "" || len(r.Sealed[store.FieldCredential]) > 0 {
+		return i, nil
+	}
+	key := c.key
+	key.Connection = c.base
+	base, err := c.host.store.Get(ctx, key)
+	if err != nil || base.State != store.StateSaved {
+		return i, nil //nolint:nilerr // the draft is there though its connection isn't
+	}
+	shared, err := c.sharesCredential(ctx, r, key)
+	if err != nil || !shared {
+		return i, err
+	}
+	from := infoOf(base)
+	i.State, i.Account, i.Err, i.Generation = from.State, from.Account, from.Err, from.Generation
+	i.SignedInAt, i.RenewedAt, i.AccessExpiresAt, i.LapsesAt = from.SignedInAt, from.RenewedAt, from.AccessExpiresAt, from.LapsesAt
+	return i, nil
 }
 
 // Settings returns the settings without the secrets, and which secrets are

@@ -3,7 +3,6 @@ package host
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"slices"
 
 	"github.com/boxconnection/connector/descriptor"
@@ -97,26 +96,11 @@ func (c *Connection) Edit(ctx context.Context, e Edit) (*Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	stored, err := descriptor.Decode(old.settings)
+	fresh, _, err := c.edited(ctx, conn, old, e)
 	if err != nil {
 		return nil, err
 	}
-	fresh := config{network: e.network(old.network, old.network)}
-	raw, err := json.Marshal(conn.descriptor.MergeEdit(stored, e.Settings))
-	if err != nil {
-		return nil, err
-	}
-	if fresh.settings, _, err = conn.normalise(ctx, raw); err != nil {
-		return nil, err
-	}
-	changed, err := destinationsChanged(conn, old, fresh)
-	if err == nil && len(changed) > 0 {
-		err = invalid(secretsToRepeat(conn, stored, e.Settings, changed))
-	}
-	if err == nil {
-		err = c.host.suits(ctx, conn, r.Key, fresh)
-	}
-	if err != nil {
+	if err := c.host.suits(ctx, conn, r.Key, fresh); err != nil {
 		return nil, err
 	}
 	return c.tenant.draftOf(ctx, conn, r, fresh, nil)
@@ -269,6 +253,7 @@ func (h *Host) applyDraft(ctx context.Context, conn *Connector, r, draft *store.
 		r.Sealed[store.FieldOverrides] = sealed
 	}
 	r.SettingsRevision++
+	r.TestedAt, r.TestPassed = draft.TestedAt, draft.TestPassed
 	if !signedIn.IsZero() {
 		if r.Account != nil && draft.Account != nil && !r.Account.Same(*draft.Account) {
 			return nil, accountMismatch(*r.Account, *draft.Account)

@@ -62,29 +62,43 @@ func (t *Tenant) Override(ctx context.Context, name string, e Edit) (*Connection
 // override drafts a change of an environment's overrides. A record without a
 // state is one that isn't there yet.
 func (t *Tenant) override(ctx context.Context, conn *Connector, r *store.Record, e Edit) (*Connection, error) {
-	base, err := t.host.base(ctx, r.Key)
+	fresh, o, err := t.overridden(ctx, conn, r, e)
 	if err != nil {
 		return nil, err
+	}
+	return t.draftOf(ctx, conn, r, fresh, o)
+}
+
+// overridden returns what an edit makes of an environment's record, or of a
+// draft of it: the merged settings, and the overrides that led to them.
+func (t *Tenant) overridden(ctx context.Context, conn *Connector, r *store.Record, e Edit) (config, *overrides, error) {
+	key := r.Key
+	if r.State == store.StateDraft {
+		key.Connection = r.Base
+	}
+	base, err := t.host.base(ctx, key)
+	if err != nil {
+		return config{}, nil, err
 	}
 	from, err := t.host.vault.config(ctx, base)
 	if err != nil {
-		return nil, err
+		return config{}, nil, err
 	}
 	var o overrides
 	old := from
-	if r.State == store.StateSaved {
+	if derived(r) {
 		if _, err = t.host.vault.get(ctx, r, store.FieldOverrides, &o); err == nil {
 			old, err = t.host.vault.config(ctx, r)
 		}
 		if err != nil {
-			return nil, err
+			return config{}, nil, err
 		}
 	}
 	o.change(e, old.network)
 	o.BaseRevision = base.SettingsRevision
 	fresh, err := o.merge(conn, from)
 	if err != nil {
-		return nil, err
+		return config{}, nil, err
 	}
 	guarded := o.unguarded(conn, from, old, fresh, e)
 	normal, _, err := conn.normalise(ctx, fresh.settings)
@@ -95,10 +109,10 @@ func (t *Tenant) override(ctx context.Context, conn *Connector, r *store.Record,
 		err = invalid(guarded)
 	}
 	if err != nil {
-		return nil, named(t.environment, err)
+		return config{}, nil, named(t.environment, err)
 	}
 	fresh.settings = normal
-	return t.draftOf(ctx, conn, r, fresh, &o)
+	return fresh, &o, nil
 }
 
 // derived reports whether the record is an environment's, which inherits.

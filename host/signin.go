@@ -41,7 +41,6 @@ type pendingSignIn struct {
 	Pending     []byte `json:"pending"`
 	RedirectURI string `json:"redirect_uri"`
 	Settings    uint64 `json:"settings_revision"`
-	Connector   string `json:"connector"`
 	Actor       string `json:"actor"`
 	Name        string `json:"name"`
 }
@@ -97,7 +96,7 @@ func (c *Connection) beginSignIn(ctx context.Context, redirectURI string) (*Sign
 	if !b.expires.IsZero() && b.expires.Before(f.ExpiresAt) {
 		f.ExpiresAt = b.expires
 	}
-	plain, err := json.Marshal(pendingSignIn{b.pending, redirectURI, r.SettingsRevision, c.connectorID, c.tenant.actor, r.Name})
+	plain, err := json.Marshal(pendingSignIn{b.pending, redirectURI, r.SettingsRevision, c.tenant.actor, r.Name})
 	if err != nil {
 		return nil, r, connector.Diagnose(err, connector.OriginHost)
 	}
@@ -193,10 +192,6 @@ func (h *Host) takeFlow(ctx context.Context, callbackURL string, bind connector.
 }
 
 func (h *Host) completeSignIn(ctx context.Context, key store.Key, p pendingSignIn, callbackURL string) (*SignedIn, *store.Record, error) {
-	conn, err := h.connector(p.Connector)
-	if err != nil {
-		return nil, nil, err
-	}
 	r, err := h.store.Get(ctx, key)
 	if err == nil {
 		r, err = h.current(ctx, r)
@@ -210,6 +205,10 @@ func (h *Host) completeSignIn(ctx context.Context, key store.Key, p pendingSignI
 	if r.SettingsRevision != p.Settings {
 		return nil, r, connector.Errorf(connector.AuthorizationExpired, connector.OriginHost, "The settings were changed while the sign-in was under way.").
 			With(connector.SignInAgain).Suggest("Begin the sign-in again.")
+	}
+	conn, err := h.connectorOf(ctx, r) // this node may not have begun the sign-in
+	if err != nil {
+		return nil, r, err
 	}
 	cfg, err := h.vault.config(ctx, r)
 	if err != nil {

@@ -307,8 +307,11 @@ func (t *testRun) keep(ctx context.Context, r *store.Record, failure error) {
 	if err != nil {
 		return
 	}
+	tested := r.SettingsRevision
 	_, err = t.c.host.update(ctx, t.c.key, func(r *store.Record) error {
-		r.TestedAt, r.TestPassed = now, passed
+		if r.SettingsRevision == tested { // else it says nothing of the present settings
+			r.TestedAt, r.TestPassed = now, passed
+		}
 		return nil
 	})
 	if err != nil {

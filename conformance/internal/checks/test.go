@@ -221,7 +221,6 @@ func prompt(t *check.T) {
 	}
 	access := t.Access(c, t.SignIn(c)) // without it, checks that take no time may be all that is left
 	const delay = 700 * time.Millisecond
-	access := t.Access(c, t.SignIn(c))
 	t.Do(t.Service().Fault(t.Context(), peer.Fault{On: peer.Any, Times: -1, DelayMS: int(delay / time.Millisecond)}))
 	stream, err := c.TestConnection(t.CallWithin(20*time.Second), &connectorv1.TestConnectionRequest{Settings: t.Good(), Access: access})
 	if err != nil {

@@ -45,6 +45,10 @@ type app struct {
 // defaultOwner is the owner unless --account names another.
 const defaultOwner = "local"
 
+// defaultPlugin is the connector of new connections unless --plugin names
+// another.
+const defaultPlugin = "box-connection"
+
 // ownerPattern keeps an owner usable as a segment of the callback's path.
 var ownerPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
@@ -99,7 +103,7 @@ fault, 130 interrupted.`,
 	f.BoolVar(&a.newFormats, "new-formats", false,
 		"let connectors write their newest credential format; not before every node has builds that read it")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
-	cmd.AddCommand(a.pluginCommand(), a.connectionCommand(), a.accessCommand(), a.runCommand(), a.keepAliveCommand(), a.workerCommand(), a.runtimeCommand(), a.storeCommand(), a.auditCommand(), a.demoCommand(), a.versionCommand())
+	cmd.AddCommand(a.pluginCommand(), a.connectionCommand(), a.accessCommand(), a.runCommand(), a.webCommand(), a.keepAliveCommand(), a.workerCommand(), a.runtimeCommand(), a.storeCommand(), a.auditCommand(), a.demoCommand(), a.versionCommand())
 	return cmd
 }
 

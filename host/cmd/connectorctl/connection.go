@@ -81,7 +81,7 @@ func (a *app) createCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&plugin, "plugin", "box-connection", "the connector: a binary beside connectorctl, or a path")
+	cmd.Flags().StringVar(&plugin, "plugin", defaultPlugin, "the connector: a binary beside connectorctl, or a path")
 	flags.register(cmd, false)
 	return cmd
 }

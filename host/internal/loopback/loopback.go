@@ -56,7 +56,7 @@ var ErrNoCallback = errors.New("no callback came in time")
 // connector.CallbackPortTaken before anything else has happened. The owner is
 // the account in the callback's path.
 func Listen(owner string, port int) (*Server, error) {
-	listeners, err := listen(port)
+	listeners, err := Bind(port)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,10 @@ func RedirectURI(owner string, port int) string {
 
 func callbackPath(owner string) string { return "/account/" + owner + "/oauth2/callback" }
 
-func listen(port int) ([]net.Listener, error) {
+// Bind listens on localhost's addresses: 127.0.0.1 and, where the machine has
+// it, ::1, on the same port, so that no stranger gets what is sent to the other
+// one. Port 0 takes a free one. It fails with connector.CallbackPortTaken.
+func Bind(port int) ([]net.Listener, error) {
 	var lc net.ListenConfig
 	ctx := context.Background() // binding doesn't block
 	v4, err := lc.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
