@@ -49,7 +49,7 @@ generate-check: generate ## Fail if generated code isn't what the contract gives
 
 .PHONY: unit
 unit: ## Run the Go tests with the race detector, in random order.
-	go test -race -shuffle=on ./...
+	go test -race -shuffle=on -timeout 18m ./...
 
 .PHONY: nested
 nested: build ## Run the tests against servers that others wrote.
