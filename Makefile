@@ -25,7 +25,7 @@ demo: build ## Run the main job on the built-in Box emulator.
 
 .PHONY: test
 test: ## Run everything that CI runs.
-	.ci/stages packages generate-check lint unit mutation-areas conformance nested npm openapi-shapes
+	.ci/stages packages generate-check lint unit conformance nested npm openapi-shapes
 
 .PHONY: packages
 packages: ## Install the packages that tests start servers from, where that can be done.
@@ -47,9 +47,19 @@ generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go ## Generate Go from the contract.
 generate-check: generate ## Fail if generated code isn't what the contract gives.
 	git diff --exit-code -- proto
 
+# Tests that take long or need a browser: make proofs.
+PROOFS := ^(TestPage|TestFrozenHolder|TestStorm|TestTrialReplay|TestTrialStrict|TestEachCheckFindsItsFaultAlone)$$
+NPM    := conformance/interop/box-node-sdk
+
+.PHONY: proofs
+proofs: build ## Run the tests that take long or need a browser.
+	.ci/packages browser
+	go test -count=1 -timeout 60m -run '$(PROOFS)' ./host/... ./conformance/...
+	$(MAKE) npm NPM='$(patsubst %/package.json,%,$(wildcard conformance/interop/*/package.json))'
+
 .PHONY: unit
 unit: ## Run the Go tests with the race detector, in random order.
-	go test -race -shuffle=on -timeout 18m ./...
+	go test -race -shuffle=on -timeout 18m -skip '$(PROOFS)' ./...
 
 .PHONY: nested
 nested: build ## Run the tests against servers that others wrote.
@@ -57,7 +67,7 @@ nested: build ## Run the tests against servers that others wrote.
 
 .PHONY: npm
 npm: build ## Run the tests with clients from npm.
-	for d in $(patsubst %/package.json,%,$(wildcard conformance/interop/*/package.json)); do \
+	for d in $(NPM); do \
 	  (cd $$d && npm ci --no-audit --no-fund --loglevel=error && npm test); done
 
 .PHONY: openapi-shapes

@@ -18,7 +18,6 @@ import (
 
 // The faults.
 const (
-	none = "none"
 	// lateStore hands access out, and uses it, before it stores.
 	lateStore = "late-store"
 	// noLease renews whenever access is too old, whoever else does.

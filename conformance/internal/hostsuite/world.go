@@ -85,9 +85,8 @@ func (t *T) world(script probe.Script) *World {
 func (t *T) signedIn(script probe.Script) *World {
 	w := t.world(probe.Script{NeverReplay: script.NeverReplay})
 	w.must(create)
-	callback := ""
 	r := w.start(signIn)
-	callback = r.callback()
+	callback := r.callback()
 	r.paste(callback)
 	if !r.wait(quick) || r.err != nil {
 		t.Blockf("sign-in fails: %v", r.err)
@@ -114,7 +113,7 @@ func (w *World) start(action string) *run {
 		args[i] = values.Replace(word)
 	}
 	r := &run{w: w, action: action, out: &output{}, both: &output{}, done: make(chan struct{})}
-	r.cmd = exec.Command(args[0], args[1:]...) //nolint:gosec // the person names it
+	r.cmd = exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // the person names it; done ends it
 	r.cmd.Env = append(os.Environ(), hostSecret+"="+probe.Mark+"environment", "HTTPS_PROXY=http://127.0.0.1:9", "HOME="+w.home)
 	r.cmd.Stdout, r.cmd.Stderr = io.MultiWriter(r.out, r.both), r.both
 	r.cmd.WaitDelay = time.Second // a plugin that outlives its host may hold the pipes

@@ -91,7 +91,7 @@ func (s *service) begin(ctx context.Context, e Entry) (*call, error) {
 			return nil, status.FromContextError(ctx.Err()).Err()
 		}
 	}
-	switch c.rule.Do {
+	switch c.rule.Do { //nolint:exhaustive // the others shape the answer
 	case Hang:
 		<-ctx.Done()
 		return nil, status.FromContextError(ctx.Err()).Err()

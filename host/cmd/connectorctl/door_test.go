@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -140,7 +141,7 @@ func TestPageSlowHeaders(t *testing.T) {
 		r := bufio.NewReader(conn)
 		for {
 			if _, err := r.ReadByte(); err != nil {
-				if nerr, ok := err.(net.Error); ok && nerr.Timeout() {
+				if nerr, ok := errors.AsType[net.Error](err); ok && nerr.Timeout() {
 					t.Fatal("a slow client is still connected after 30 seconds")
 				}
 				break
