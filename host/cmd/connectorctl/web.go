@@ -109,7 +109,7 @@ func (a *app) serveWeb(ctx context.Context, e *engine, port int, plugins []strin
 		_ = server.Close() // what is left has had its time
 	}
 	for range left {
-		_ = <-ended // told already, or the end that was asked for
+		<-ended //nolint:errcheck // told already, or the end that was asked for
 	}
 	return err
 }
