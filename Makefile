@@ -94,7 +94,7 @@ crash: ## Kill hosts and connectors 2,000 times on files and 1,000 times on Post
 	go test -count=1 -timeout 120m -v -run Trial ./host/internal/crash -trial.kills 2000
 
 .PHONY: conformance
-conformance: build ## Judge the project's connectors by the conformance suite.
+conformance: build ## Judge the Box connector by the conformance suite.
 	$(BIN)/connector-conformance run $(BIN)/box-connection --profile conformance/profiles/box.json --report json,junit,markdown --out .artifacts/box
 
 .PHONY: catalogue

@@ -52,7 +52,7 @@ func (c *Connection) amend(ctx context.Context, e Edit) (*store.Record, error) {
 				Suggest("Look at it again, then repeat the change.")
 		}
 		if len(changed) > 0 && len(r.Sealed[store.FieldCredential]) > 0 {
-			if orphan, err = c.host.vault.orphan(ctx, r, old); err != nil {
+			if orphan, err = c.host.orphan(ctx, r, old); err != nil {
 				return err
 			}
 		}

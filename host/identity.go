@@ -85,20 +85,6 @@ func (h *Host) tellHeld(ctx context.Context, infos []Info) {
 	}
 }
 
-// orphan is vault.orphan for a grant that is this store's. Another one's is
-// dropped and stays as it is at the service.
-func (h *Host) orphan(ctx context.Context, r *store.Record, cfg config) (*revocation, error) {
-	err := h.entitled(ctx, r)
-	if is(err, connector.StoreNotAdopted) {
-		leave(r, connector.Diagnose(err, connector.OriginHost))
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return h.vault.orphan(ctx, r, cfg)
-}
-
 // leave drops r's grant without a revocation, and says why.
 func leave(r *store.Record, why *connector.Diagnostic) {
 	r.Unrevoked = why

@@ -101,13 +101,22 @@ func (h *Host) end(ctx context.Context, key store.Key, change func(*store.Record
 }
 
 // orphan moves r's credential to its revocations and starts a new generation
-// without one.
-func (v vault) orphan(ctx context.Context, r *store.Record, cfg config) (*revocation, error) {
-	cred, err := v.credential(ctx, r, store.FieldCredential)
+// without one. A grant that isn't this store's is dropped instead, and stays
+// as it is at the service.
+func (h *Host) orphan(ctx context.Context, r *store.Record, cfg config) (*revocation, error) {
+	err := h.entitled(ctx, r)
+	if is(err, connector.StoreNotAdopted) {
+		leave(r, connector.Diagnose(err, connector.OriginHost))
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	rev, err := v.addRevocation(ctx, r, cfg, cred)
+	cred, err := h.vault.credential(ctx, r, store.FieldCredential)
+	if err != nil {
+		return nil, err
+	}
+	rev, err := h.vault.addRevocation(ctx, r, cfg, cred)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func Main(c Connector) {
 		os.Exit(1)
 	}
 	os.Exit(process.Main(process.Program{
-		ID: s.description.ID, Title: s.description.Title, Version: s.description.Version, Kind: "connector",
+		ID: s.description.ID, Title: s.description.Title, Version: s.description.Version, Kind: "connector", Look: "connectorctl plugin describe",
 		Protocol: handshake.Version, Name: handshake.PluginName,
 		Register: s.Register, Calls: s.guard(),
 	}, os.Args[1:]))

@@ -20,7 +20,7 @@ func Main(p Plugin) {
 		os.Exit(1)
 	}
 	os.Exit(process.Main(process.Program{
-		ID: p.ID, Title: p.Title, Version: p.Version, Kind: "set of operations",
+		ID: p.ID, Title: p.Title, Version: p.Version, Kind: "set of operations", Look: "connectorctl plugin pair CONNECTION",
 		Protocol: handshake.Version, Name: handshake.OperationsName,
 		Register: s.Register, Calls: s.guard(),
 	}, os.Args[1:]))

@@ -164,27 +164,7 @@ func run(cmd *cobra.Command, f runFlags, args []string) error {
 		o.PeerFolder = filepath.Dir(self)
 	}
 	r, err := conformance.Run(cmd.Context(), target, o)
-	switch {
-	case errors.Is(err, conformance.ErrUsage), errors.Is(err, conformance.ErrProfile):
-		return usage(err)
-	case r == nil:
-		return &exitError{exitFault, err}
-	}
-	if err := write(r, f); err != nil {
-		return &exitError{exitFault, err}
-	}
-	if err := summarise(cmd.OutOrStdout(), r, f.verbose); err != nil {
-		return &exitError{exitFault, err}
-	}
-	switch {
-	case errors.Is(err, conformance.ErrNothingRan):
-		return usage(err)
-	case err != nil:
-		return &exitError{exitFault, err}
-	case r.Outcome == conformance.NotConformant:
-		return &exitError{code: exitNot}
-	}
-	return nil
+	return finish(cmd, f, r, err)
 }
 
 // writer writes a form of report into a file.

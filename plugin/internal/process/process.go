@@ -35,6 +35,8 @@ type Program struct {
 	ID, Title, Version string
 	// Kind completes "… is a": "connector", "set of operations".
 	Kind string
+	// Look is the command that shows what it offers, without the binary's path.
+	Look string
 	// Protocol is the contract's major version, Name the plugin's name in the
 	// handshake.
 	Protocol int
@@ -144,12 +146,12 @@ func restoreStreams(stdout, stderr *os.File) func() {
 func usage(w io.Writer, p Program) {
 	_, _ = fmt.Fprintf(w, `%s (%s %s) is a %s.
 It is loaded by an integration engine and does nothing by itself.
-To see what it offers, try: connectorctl plugin describe %s
+To see what it offers, try: %s %s
 
   --version   print the version
   --verbose   log more; with --version, print how it was built as well
   --debug     serve in plain text on a private socket, for a debugger
-`, p.Title, p.ID, p.Version, p.Kind, executable())
+`, p.Title, p.ID, p.Version, p.Kind, p.Look, executable())
 }
 
 func printVersion(w io.Writer, p Program, args []string) {
