@@ -25,7 +25,7 @@ demo: build ## Run the main job on the built-in Box emulator.
 
 .PHONY: test
 test: ## Run everything that CI runs.
-	.ci/stages packages generate-check lint unit conformance nested npm openapi-shapes
+	.ci/stages packages generate-check lint unit trials conformance mutation-areas nested npm openapi-shapes
 
 .PHONY: packages
 packages: ## Install the packages that tests start servers from, where that can be done.
@@ -47,19 +47,24 @@ generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go ## Generate Go from the contract.
 generate-check: generate ## Fail if generated code isn't what the contract gives.
 	git diff --exit-code -- proto
 
-# Tests that take long or need a browser: make proofs.
-PROOFS := ^(TestPage|TestFrozenHolder|TestStorm|TestTrialReplay|TestTrialStrict|TestEachCheckFindsItsFaultAlone)$$
-NPM    := conformance/interop/box-node-sdk
-
-.PHONY: proofs
-proofs: build ## Run the tests that take long or need a browser.
-	.ci/packages browser
-	go test -count=1 -timeout 60m -run '$(PROOFS)' ./host/... ./conformance/...
-	$(MAKE) npm NPM='$(patsubst %/package.json,%,$(wildcard conformance/interop/*/package.json))'
+# These hold bounds of time, so they run alone.
+TRIALS := ^(TestFrozenHolder|TestStorm|TestTrialReplay|TestTrialStrict)$$
+# The packages that need no browser.
+NPM    := conformance/interop/box-node-sdk conformance/interop/node-connector
 
 .PHONY: unit
 unit: ## Run the Go tests with the race detector, in random order.
-	go test -race -shuffle=on -timeout 18m -skip '$(PROOFS)' ./...
+	go test -race -shuffle=on -timeout 18m -skip '$(TRIALS)|^(TestPage|TestEachCheckFindsItsFaultAlone)$$' ./...
+
+.PHONY: trials
+trials: ## Kill and freeze hosts in the middle of renewals, and storm them: a twentieth of make crash.
+	go test -race -shuffle=on -count=1 -timeout 18m -run '$(TRIALS)' ./host/internal/crash
+
+.PHONY: browser
+browser: build ## Run the tests that drive a browser.
+	.ci/packages browser
+	go test -count=1 -timeout 18m -run '^TestPage$$' ./host/cmd/connectorctl
+	$(MAKE) npm NPM='conformance/interop/page conformance/interop/forms'
 
 .PHONY: nested
 nested: build ## Run the tests against servers that others wrote.

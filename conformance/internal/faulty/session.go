@@ -98,8 +98,11 @@ func (c *connector) writes(format uint32) bool {
 
 // as is a credential in the format that was asked for.
 func (c *connector) as(format uint32, p *connectorv1.Credential) *connectorv1.Credential {
-	if format != 0 && c.is("credential.asked-format") {
+	switch {
+	case format != 0 && c.is("credential.asked-format"):
 		p.Format = format + 1
+	case format != 0 && c.is("credential.format"):
+		p.Format = format
 	}
 	return p
 }

@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/boxconnection/connector/conformance/internal/group"
 )
 
 const (
@@ -69,7 +71,7 @@ func Start(ctx context.Context, command []string, folder, home string) (vars map
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), path, command[1:]...) //nolint:gosec // the profile names it
 	cmd.Env = append(os.Environ(), "HOME="+home)
-	setGroup(cmd)
+	group.Lead(cmd)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, nil, err
@@ -95,11 +97,11 @@ func Start(ctx context.Context, command []string, folder, home string) (vars map
 	}()
 	stop = func() {
 		_ = stdin.Close()
-		timer := time.AfterFunc(stopLimit, func() { killGroup(cmd.Process) })
+		timer := time.AfterFunc(stopLimit, func() { group.Kill(cmd.Process) })
 		<-read
 		_ = cmd.Wait()
 		timer.Stop()
-		killGroup(cmd.Process)
+		group.Kill(cmd.Process)
 	}
 	timer := time.NewTimer(startLimit)
 	defer timer.Stop()
@@ -107,7 +109,7 @@ func Start(ctx context.Context, command []string, folder, home string) (vars map
 	case r := <-lines:
 		vars, err := variables(r.line)
 		if err != nil || r.err != nil {
-			killGroup(cmd.Process)
+			group.Kill(cmd.Process)
 			stop()
 			return nil, nil, fmt.Errorf("peer: its first line isn't one JSON object: %w", errors.Join(r.err, err))
 		}
@@ -117,7 +119,7 @@ func Start(ctx context.Context, command []string, folder, home string) (vars map
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	killGroup(cmd.Process)
+	group.Kill(cmd.Process)
 	stop()
 	return nil, nil, err
 }

@@ -19,6 +19,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/boxconnection/connector/conformance/internal/group"
 	"github.com/boxconnection/connector/proto/handshake"
 )
 
@@ -101,7 +102,7 @@ func Start(spec Spec) (_ *Process, err error) {
 	p.cmd = exec.CommandContext(context.Background(), path, spec.Args...) //nolint:gosec // the binary under test
 	p.cmd.Dir = spec.Folder
 	p.cmd.Env = p.environment()
-	setGroup(p.cmd)
+	group.Lead(p.cmd)
 	if err := p.launch(); err != nil {
 		return nil, err
 	}
@@ -156,7 +157,7 @@ func (p *Process) launch() error {
 	}
 	theirs, p.reads = append(theirs, errsW), append(p.reads, errs)
 	p.cmd.Stdout, p.cmd.Stderr = outW, errsW
-	if !p.spec.NoDeathPipe && inheritsFiles {
+	if !p.spec.NoDeathPipe && group.InheritsFiles {
 		r, w, err := pipe()
 		if err != nil {
 			p.closePipes()
@@ -174,6 +175,9 @@ func (p *Process) launch() error {
 	go p.readStdout(out)
 	go func() {
 		_ = p.cmd.Wait()
+		// What it left of its group ends at once: later its number may be
+		// another's.
+		group.Kill(p.cmd.Process)
 		close(p.exited)
 	}()
 	return nil
@@ -299,7 +303,9 @@ func (p *Process) Close() error {
 	}
 	p.conns = nil
 	p.mu.Unlock()
-	killGroup(p.cmd.Process)
+	if p.Running() {
+		group.Kill(p.cmd.Process)
+	}
 	_, ended := p.WaitExit(killed)
 	p.closePipes()
 	if !ended {

@@ -62,6 +62,7 @@ function begin({ settings: bytes, redirect_uri: redirect = '', state = '', now }
 
 async function complete(request, call) {
   const settings = load(request.settings);
+  checkFormat(request);
   const again = { suggestion: 'Begin the sign-in again.' };
   const { callback_url: callback = '', pending: blob = Buffer.alloc(0) } = request;
   if (callback.length > maxBlob || blob.length > maxBlob) throw new Fault('LIMIT_EXCEEDED', 'HOST', 'The callback or the pending sign-in is larger than 16 KiB.', again);
@@ -82,6 +83,7 @@ async function complete(request, call) {
 
 async function open(request, call) {
   const settings = load(request.settings);
+  checkFormat(request);
   if (!request.credential) throw new Fault('SIGN_IN_REQUIRED', 'CONNECTOR', 'Nobody has signed in to Ledger yet.', { suggestion: 'Sign in first.' });
   const grant = grantOf(request.credential);
   if (request.allow_renew && !request.deadline) throw misuse('it may renew but has no deadline');
@@ -154,6 +156,11 @@ function context(grpcCall) {
     left: () => deadline - Date.now(),
     signal: (margin) => AbortSignal.any([ended.signal, AbortSignal.timeout(left(margin))]),
   };
+}
+
+/** The one format there is may be named, and no other. */
+function checkFormat({ credential_format: wanted = 0 }) {
+  if (wanted && wanted !== format) throw misuse(`it asks for a credential of format ${wanted}, and this build writes ${format}`);
 }
 
 function grantOf(credential) {
